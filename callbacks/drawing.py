@@ -1,0 +1,79 @@
+"""Pictures as matplotlib figures. Figures are made without pyplot, so nothing global is left behind."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+CLASS_COLOURS = "tab10"
+
+
+def sheet(rows: list[Tensor], titles: list[str] | None = None, columns: int = 16, title: str = "") -> Figure:
+    """Rows of images ``(N, 1, H, W)`` in [0, 1], grey, one block a tensor, at one pixel scale.
+
+    Several blocks are interleaved: the first row of each, then the second of each.
+    """
+    blocks = [block.detach().cpu().clamp(0, 1).numpy()[:, 0] for block in rows]
+    count, height, width = blocks[0].shape
+    columns = min(columns, count)
+    lines = []
+    for start in range(0, count - count % columns, columns):
+        for block in blocks:
+            lines.append(np.concatenate(list(np.pad(block[start : start + columns], ((0, 0), (1, 1), (1, 1)))), axis=1))
+    canvas = np.concatenate(lines, axis=0)
+    figure = Figure(figsize=(canvas.shape[1] / 60, canvas.shape[0] / 60 + 0.35), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if titles:
+        axes.set_yticks([(i + 0.5) * (height + 2) for i in range(len(titles))], titles, fontsize=7)
+    axes.set_title(title, fontsize=8)
+    return figure
+
+
+def latent_figure(points: np.ndarray, targets: np.ndarray, title: str, class_names: list[str]) -> Figure:
+    """Codes in the plane ``(N, 2)``, coloured by class ``(N,)``."""
+    figure = Figure(figsize=(6.4, 5.4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for index, name in enumerate(class_names):
+        chosen = points[targets == index]
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=4, linewidths=0, alpha=0.7, color=f"C{index}", label=name)
+    axes.set_title(title, fontsize=9)
+    axes.legend(markerscale=4, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axes.set_aspect("equal", adjustable="datalim")
+    return figure
+
+
+def kl_figure(kl: np.ndarray) -> Figure:
+    """KL per latent dimension in nats, largest first."""
+    figure = Figure(figsize=(6.4, 2.8), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.bar(np.arange(len(kl)), np.sort(kl)[::-1], width=1.0)
+    axes.set_xlabel("latent dimension, sorted")
+    axes.set_ylabel("KL (nats)")
+    axes.set_title(f"KL per dimension on the validation images, {kl.sum():.1f} nats in all", fontsize=9)
+    return figure
+
+
+def confusion_figure(counts: np.ndarray, class_names: list[str] | None = None) -> Figure:
+    """A confusion matrix ``(true, predicted)``: shares of the true class as colour, counts as numbers."""
+    names = class_names or [str(i) for i in range(len(counts))]
+    figure = Figure(figsize=(5.2, 4.8), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    _label_ticks(axes, names)
+    for row, column in np.ndindex(counts.shape):
+        if counts[row, column]:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=7, color=colour)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{counts.trace()} of {counts.sum()} test images right", fontsize=9)
+    return figure
+
+
+def _label_ticks(axes: Axes, names: list[str]) -> None:
+    axes.set_xticks(range(len(names)), names, fontsize=7, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(range(len(names)), names, fontsize=7)

@@ -1,0 +1,89 @@
+"""The linear support vector machine on latent codes, as the few-label exercise states it."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import LinearSVC
+
+SCALINGS = ("none", "standard")
+
+
+class LinearSVCHead:
+    """scikit-learn's ``LinearSVC`` (liblinear), one machine a class against the rest.
+
+    Args:
+        C: inverse strength of the regularisation.
+        C_per_label: where given, C is this times the number of labels: the penalty then weighs the same against the
+            mean loss however many labels there are.
+        scaling: ``standard`` gives each dimension of the labelled codes mean 0 and variance 1; ``none`` leaves them.
+        dual: which problem liblinear solves; ``random_state`` has no effect on the primal.
+        tol: of liblinear.
+        max_iter: of liblinear.
+        random_state: of liblinear's coordinate order.
+    """
+
+    transductive = False
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        C_per_label: float | None = None,
+        scaling: str = "none",
+        dual: bool = False,
+        tol: float = 1e-5,
+        max_iter: int = 1000,
+        random_state: int = 0,
+    ):
+        for name, value in {"C": C, "tol": tol, "max_iter": max_iter, "C_per_label": C_per_label}.items():
+            if name == "C_per_label" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise ValueError(f"classifier.{name}={value}: expects a positive number")
+        if scaling not in SCALINGS:
+            raise ValueError(f"classifier.scaling={scaling}: accepted are {', '.join(SCALINGS)}")
+        self.C, self.C_per_label, self.scaling, self.dual = C, C_per_label, scaling, dual
+        self.tol, self.max_iter, self.random_state = tol, max_iter, random_state
+
+    def fit(self, codes: np.ndarray, labels: np.ndarray) -> "LinearSVCHead":
+        """Trains on codes ``(N, D)`` with classes ``(N,)``."""
+        self.shift, self.divisor = np.zeros(codes.shape[1]), np.ones(codes.shape[1])
+        if self.scaling == "standard":
+            self.shift, self.divisor = codes.mean(0), codes.std(0)
+        self.svc = LinearSVC(
+            C=self.C if self.C_per_label is None else self.C_per_label * len(codes),
+            dual=self.dual,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            self.svc.fit(self._scaled(codes), labels)
+        self.converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+        return self
+
+    def predict(self, codes: np.ndarray) -> np.ndarray:
+        """The class of each code, ``(N,)``."""
+        return self.svc.predict(self._scaled(codes))
+
+    def _scaled(self, codes: np.ndarray) -> np.ndarray:
+        return (codes - self.shift) / self.divisor
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that :meth:`predict` needs, to be stored."""
+        return {
+            "coef": self.svc.coef_,
+            "intercept": self.svc.intercept_,
+            "classes": self.svc.classes_,
+            "shift": self.shift,
+            "divisor": self.divisor,
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> "LinearSVCHead":
+        """Becomes the trained head that :meth:`arrays` was taken from: the same predictions, bit for bit."""
+        self.svc = LinearSVC()
+        self.svc.coef_, self.svc.intercept_ = arrays["coef"], arrays["intercept"]
+        self.svc.classes_ = arrays["classes"]
+        self.shift, self.divisor = arrays["shift"], arrays["divisor"]
+        return self

@@ -1,0 +1,184 @@
+"""What a command line asks for, read and checked before it costs anything: the only module that speaks to Hydra,
+beside the two entry points. It imports no torch, so that a misspelt word is answered at once."""
+
+import copy
+import difflib
+import itertools
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+CONF = Path(__file__).resolve().parent / "conf"
+
+
+class Mistake(Exception):
+    """The user's; its message is the one line that is printed."""
+
+
+def fail(message: str, program: str) -> None:
+    """Ends the process as a mistake of the user does: one line, exit code 2."""
+    print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+@dataclass
+class Command:
+    """A command line, composed.
+
+    Attributes:
+        jobs: the configuration of each job, in the order they run; more than one only in a sweep.
+        multirun: whether it is a sweep (``-m``).
+        constant: the keys given with one value, which say nothing about what sets a job apart.
+        choices: of each job, group to option.
+    """
+
+    jobs: list[DictConfig]
+    multirun: bool
+    constant: list[str]
+    choices: list[dict[str, str]]
+
+
+def read_command(config_name: str, arguments: list[str]) -> Command | None:
+    """Composes all jobs of a command line.
+
+    Returns:
+        The command, or None for one that Hydra answers by itself (``--help``, ``--cfg``, ...).
+
+    Raises:
+        Mistake: unknown or misspelt group, option or key, or a value of the wrong kind.
+    """
+    flags = get_args_parser().parse_args(arguments)
+    if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
+        return None
+    overrides = [_parse(text) for text in flags.overrides]
+    swept = [o for o in overrides if o.is_sweep_override()]
+    if swept and not flags.multirun:
+        raise Mistake(f"{swept[0].input_line} names several values: add -m to run a job for each")
+    values = [
+        [_parse(f"{o.get_key_element()}={v}") for v in o.sweep_string_iterator()] if o in swept else [o]
+        for o in overrides
+    ]
+    jobs, choices = [], []
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composer = _Composer(config_name)
+        for combination in itertools.product(*values):
+            job = composer.job(list(combination))
+            choices.append({g: c for g, c in job.hydra.runtime.choices.items() if g in composer.groups and c})
+            OmegaConf.set_struct(job, False)
+            del job["hydra"]
+            jobs.append(job)
+    constant = [o.key_or_group for o in overrides if o not in swept]
+    return Command(jobs, flags.multirun, constant, choices)
+
+
+def _parse(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except (OverrideParseException, HydraException):
+        hint = "" if "=" in text else "; settings are given as key=value"
+        raise Mistake(f"can't read '{text}'{hint}") from None
+
+
+def nearest(word: str, accepted: list[str]) -> str:
+    """`` (did you mean X?)``, or nothing if no accepted word is near."""
+    close = difflib.get_close_matches(word, accepted, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+class _Composer:
+    """Composes jobs, each combination of groups once, and explains what does not compose."""
+
+    def __init__(self, config_name: str):
+        self.config_name = config_name
+        self.groups = sorted(p.name for p in CONF.iterdir() if p.is_dir())
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def job(self, overrides: list[Override]) -> DictConfig:
+        """The configuration of one job, resolved; its values checked against the defaults they replace."""
+        for override in overrides:
+            if override.is_add() and not override.key_or_group.startswith("hydra.") and "." not in override.key_or_group:
+                raise Mistake(f"+{override.key_or_group}: a setting that nothing reads")
+        plain = [o for o in overrides if self._is_value(o)]
+        others = tuple(o.input_line for o in overrides if not self._is_value(o))
+        try:
+            if others not in self.composed:
+                # With the values, so that Hydra judges them too; without, for the defaults to compare with.
+                compose(self.config_name, [*others, *(o.input_line for o in plain)], return_hydra_config=True)
+                self.composed[others] = compose(self.config_name, list(others), return_hydra_config=True)
+            reference = self.composed[others]
+            job = copy.deepcopy(reference)
+            for override in plain:
+                OmegaConf.update(job, override.key_or_group, override.value(), merge=True)
+            for override in plain:
+                _require_same_kind(override.key_or_group, job, reference)
+            for key in job:
+                if key != "hydra" and OmegaConf.is_config(job[key]):
+                    OmegaConf.to_container(job[key], resolve=True)
+            return job
+        except MissingConfigException as error:
+            raise Mistake(self._explain_missing(error)) from None
+        except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
+            raise Mistake(self._explain(error)) from None
+
+    def _is_value(self, override: Override) -> bool:
+        return (
+            override.key_or_group.split("@")[0] not in self.groups
+            and not override.key_or_group.startswith("hydra.")
+            and not override.is_add()
+            and not override.is_force_add()
+            and not override.is_delete()
+        )
+
+    def _explain_missing(self, error: MissingConfigException) -> str:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        options = sorted(p.stem for p in (CONF / group).glob("*.yaml")) if group else []
+        if options:
+            return f"{group}={option}: unknown{nearest(option, options)}; accepted are {', '.join(options)}"
+        return str(error).splitlines()[0]
+
+    def _explain(self, error: Exception) -> str:
+        text = str(error)
+        if found := re.search(r"Could not override '([^']+)'", text):
+            key = found.group(1).split("@")[0]
+            keys = _keys(compose(self.config_name))
+            accepted = [*self.groups, *keys]
+            near = nearest(key, accepted) or nearest(key, [k.rpartition(".")[2] for k in keys])
+            branch = key.rpartition(".")[0]
+            while branch and branch not in keys:
+                branch = branch.rpartition(".")[0]
+            siblings = [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == branch and "_target_" not in k]
+            return f"{key}: no such setting{near}; {branch or self.config_name} has {', '.join(siblings)}"
+        return " ".join(text.split("\nSee http")[0].splitlines())
+
+
+def _keys(config: DictConfig, prefix: str = "") -> list[str]:
+    names = []
+    for key in config:
+        names.append(f"{prefix}{key}")
+        value = None if OmegaConf.is_missing(config, key) else config._get_node(key)
+        if isinstance(value, DictConfig) and not value._is_none():
+            names += _keys(value, f"{prefix}{key}.")
+    return names
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "a group of settings"}
+
+
+def _require_same_kind(key: str, job: DictConfig, reference: DictConfig) -> None:
+    """Raises Mistake where a value is of another kind than the default it replaces."""
+    default, value = OmegaConf.select(reference, key), OmegaConf.select(job, key)
+    default, value = (OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for v in (default, value))
+    if default is None or value is None or isinstance(default, str):
+        return
+    if type(value) is not type(default) and not (type(default) is float and type(value) is int):
+        like = "" if isinstance(default, dict | list) else f", like the default {default}"
+        raise Mistake(f"{key}={value}: expects {_KINDS[type(default)]}{like}")

@@ -1,0 +1,283 @@
+"""Small grey images held in memory: MNIST, Fashion-MNIST, and the digits that ship with scikit-learn.
+
+A data set here is at most 47 MB, so it is one uint8 tensor on the training device. A batch is one gather
+(``Dataset.__getitems__``), scaled to [0, 1] in float32 after it; no PIL, no workers, no copy per image.
+"""
+
+import contextlib
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from filelock import FileLock
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from datamodules.idx import DataError, read_idx
+from datamodules.labels import draw_labels
+
+SPLIT_SEED = 0  # which training images are held out for validation: the same for every run, so that fits compare
+
+
+class Split(NamedTuple):
+    """Images ``(N, 1, H, W)`` uint8 and their classes ``(N,)`` int64."""
+
+    images: Tensor
+    targets: Tensor
+
+
+class InMemoryImages(Dataset):
+    """Gathers a whole batch at once: ``(uint8 images (B, 1, H, W), targets (B,))``."""
+
+    def __init__(self, split: Split):
+        self.split = split
+
+    def __len__(self) -> int:
+        return len(self.split.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.split.images[index], self.split.targets[index]
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        at = torch.as_tensor(indices, device=self.split.images.device)
+        return self.split.images.index_select(0, at), self.split.targets.index_select(0, at)
+
+
+def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The collate function for a data set that returns whole batches: identity."""
+    return batch
+
+
+class EpochShuffle(Sampler):
+    """A shuffle that is a function of (seed, epoch), so that a resumed run sees the order an uninterrupted one would.
+
+    Lightning calls :meth:`set_epoch` as it does for a distributed sampler.
+    """
+
+    def __init__(self, size: int, seed: int):
+        self.size, self.seed, self.epoch = size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self):
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
+        return iter(order.tolist())
+
+
+class Images(pl.LightningDataModule):
+    """The splits of a data set of small grey images.
+
+    The training set is divided once, by a fixed seed, into training and validation images; the test set is only for
+    testing. Labelled images are drawn from the training part.
+
+    Args:
+        batch_size: training images per step.
+        val_size: training images held out for validation.
+        train_subset: train on this many images only, the very ones that ``label_seed`` would label; ``None`` for all.
+        label_seed: the draw that ``train_subset`` follows; without effect otherwise.
+        seed: of the shuffle.
+        root: folder of the data, as torchvision lays it out.
+        eval_batch_size: images per step of validation and test.
+        shape: of an image, ``(1, H, W)``: a check against a model configured for another size.
+    """
+
+    name: str
+    num_classes = 10
+    class_names = [str(digit) for digit in range(10)]
+    image_shape: tuple[int, int, int]
+    train_total: int
+
+    def __init__(
+        self,
+        batch_size: int,
+        val_size: int,
+        train_subset: int | None = None,
+        label_seed: int = 0,
+        seed: int = 0,
+        root: str = "data",
+        eval_batch_size: int = 1000,
+        shape: tuple[int, int, int] | None = None,
+    ):
+        super().__init__()
+        for key, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "val_size": val_size}.items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"dataset.{key}={value}: expects a positive whole number of images")
+        if val_size >= self.train_total:
+            raise ValueError(f"dataset.val_size={val_size}: {self.name} has {self.train_total} training images")
+        if shape is not None and tuple(shape) != self.image_shape:
+            raise ValueError(f"dataset.shape={list(shape)}: images of {self.name} are {list(self.image_shape)}")
+        n_train = self.train_total - val_size if train_subset is None else train_subset
+        if isinstance(n_train, int) and batch_size > n_train > 0:
+            raise ValueError(f"dataset.batch_size={batch_size}: there are only {n_train} images to train on")
+        self.batch_size, self.eval_batch_size, self.val_size = batch_size, eval_batch_size, val_size
+        self.train_subset, self.label_seed, self.seed, self.root = train_subset, label_seed, seed, Path(root)
+
+    @classmethod
+    def identity(cls, config: dict) -> dict:
+        """The part of the configuration that decides which images are trained on, and in which order."""
+        config = {k: v for k, v in config.items() if k not in ("root", "eval_batch_size", "shape")}
+        if config.get("train_subset") is None:
+            config.pop("label_seed", None)
+        return config
+
+    def read(self) -> tuple[Split, Split]:
+        """The official training and test sets.
+
+        Raises:
+            DataError: with the file at fault and the ways out.
+        """
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        """Divides the data and puts it on the training device. Cheap to call again."""
+        if hasattr(self, "train"):
+            return
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        official, test = self.read()
+        order = torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(official.images)))
+        val, train = order[: self.val_size], order[self.val_size :].sort().values
+        self.labelled = Split(official.images[train], official.targets[train])
+        self.train = self.labelled
+        if self.train_subset is not None:
+            try:
+                subset = torch.from_numpy(
+                    draw_labels(self.labelled.targets.numpy(), self.train_subset, self.label_seed)
+                )
+            except ValueError as error:
+                raise ValueError(str(error).replace("n_labels", "dataset.train_subset", 1)) from None
+            self.train = Split(self.labelled.images[subset], self.labelled.targets[subset])
+        self.val = Split(official.images[val], official.targets[val])
+        self.test = test
+        for name in ("labelled", "train", "val", "test"):
+            images, targets = getattr(self, name)
+            setattr(self, name, Split(images.to(device), targets.to(device)))
+
+    def _loader(self, split: Split, **kwargs) -> DataLoader:
+        return DataLoader(InMemoryImages(split), collate_fn=whole_batch, **kwargs)
+
+    def train_dataloader(self) -> DataLoader:
+        sampler = EpochShuffle(len(self.train.images), self.seed)
+        return self._loader(self.train, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.val, batch_size=self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader(self.test, batch_size=self.eval_batch_size)
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """uint8 in [0, 255] to float32 in [0, 1]."""
+        images, targets = batch
+        return to_unit_range(images), targets
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 images in [0, 255] as float32 in [0, 1]."""
+    return images.to(torch.float32).div_(255)
+
+
+class MNIST(Images):
+    """Handwritten digits (LeCun et al. 1998): 60,000 + 10,000 images of 28x28."""
+
+    name = "MNIST"
+    image_shape = (1, 28, 28)
+    train_total, test_total = 60_000, 10_000
+    train_mean = 0.1307  # of the training pixels; tells MNIST's files from Fashion-MNIST's, which are alike otherwise
+
+    def __init__(self, batch_size: int = 128, val_size: int = 5000, **kwargs):
+        super().__init__(batch_size, val_size, **kwargs)
+
+    @property
+    def _raw(self) -> Path:
+        return self.root / self.name / "raw"
+
+    def prepare_data(self) -> None:
+        """Downloads what is absent, through torchvision (mirrors and checksums are its own).
+
+        Raises:
+            DataError: if it can't be had.
+        """
+        if all((self._raw / f"{f}-ubyte").exists() for f in _IDX_FILES):
+            return
+        import torchvision
+
+        try:
+            self._raw.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._raw / ".download.lock"), contextlib.redirect_stdout(io.StringIO()):
+                getattr(torchvision.datasets, self.name)(str(self.root), download=True)
+        except (OSError, RuntimeError) as error:
+            missing = next((f for f in _IDX_FILES if not (self._raw / f"{f}-ubyte").exists()), _IDX_FILES[0])
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(
+                f"{self._raw / missing}-ubyte: absent, and the download failed ({reason}); put the four IDX files "
+                f"there, say where they lie with paths.data=DIR, or try dataset=digits, which needs no download"
+            ) from None
+
+    def read(self) -> tuple[Split, Split]:
+        self.prepare_data()
+        return _read_official(type(self), self._raw.resolve())
+
+
+class FashionMNIST(MNIST):
+    """Articles of clothing (Xiao et al. 2017): 60,000 + 10,000 images of 28x28."""
+
+    name = "FashionMNIST"
+    train_mean = 0.2860
+    class_names = "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot".split()
+
+
+_IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+@lru_cache(maxsize=4)  # the jobs of a sweep share the tensors
+def _read_official(dataset: type[MNIST], raw: Path) -> tuple[Split, Split]:
+    remedy = "remove it to have it downloaded again, or name another folder with paths.data=DIR"
+    arrays = []
+    for file in _IDX_FILES:
+        total = dataset.train_total if file.startswith("train") else dataset.test_total
+        shape = (total, *dataset.image_shape[1:]) if "images" in file else (total,)
+        arrays.append(read_idx(raw / f"{file}-ubyte", shape, remedy))
+    for array, file in zip(arrays, _IDX_FILES, strict=True):
+        if "labels" in file and array.max() >= dataset.num_classes:
+            raise DataError(f"{raw / file}-ubyte: has a label {array.max()}, classes are 0 to 9; {remedy}")
+        if "images" in file and abs(array.mean() / 255 - dataset.train_mean) > 0.02:
+            raise DataError(
+                f"{raw / file}-ubyte: mean pixel {array.mean() / 255:.3f} where {dataset.name} has "
+                f"{dataset.train_mean:.3f} (another data set's file?); {remedy}"
+            )
+    splits = []
+    for images, targets in (arrays[:2], arrays[2:]):
+        splits.append(Split(torch.from_numpy(images)[:, None], torch.from_numpy(targets.astype(np.int64))))
+    return splits[0], splits[1]
+
+
+class Digits(Images):
+    """The 1,797 handwritten digits of 8x8 that ship with scikit-learn (Alpaydin & Kaynak 1998): no download.
+
+    There is no official division: a fixed seed sets 500 aside for testing. Pixels 0..16 are scaled to 0..255.
+    """
+
+    name = "Digits"
+    image_shape = (1, 8, 8)
+    train_total, test_total = 1297, 500
+
+    def __init__(self, batch_size: int = 64, val_size: int = 197, **kwargs):
+        super().__init__(batch_size, val_size, **kwargs)
+
+    def read(self) -> tuple[Split, Split]:
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        images = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8))[:, None]
+        targets = torch.from_numpy(bunch.target.astype(np.int64))
+        order = torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(images)))
+        test, train = order[: self.test_total], order[self.test_total :]
+        return Split(images[train], targets[train]), Split(images[test], targets[test])

@@ -1,0 +1,257 @@
+r"""The variational autoencoder (Kingma & Welling 2014, arXiv 1312.6114).
+
+An image x is thought to arise from a code z that nobody sees:
+
+    z ~ N(0, I)                       the prior over codes, D of them
+    x ~ p(x | z), parameter f(z)      Bernoulli(sigmoid f(z)) per pixel, or N(f(z), sigma^2)
+
+A decoder computes f; an encoder the approximate posterior q(z | x) = N(mu(x), diag sigma(x)^2). Both are trained to
+maximise the evidence lower bound, here in nats per image with the sum over pixels,
+
+    ELBO = E_q [log p(x | z)] - KL(q(z | x) || N(0, I)),   KL = 1/2 sum_d (mu_d^2 + sigma_d^2 - 1 - log sigma_d^2),
+
+with one reparameterised sample z = mu + sigma * eps. The loss is reconstruction + beta KL (Higgins et al. 2017;
+beta = 1 is the bound itself); the ELBO that is logged never has a beta. With a corruption, the encoder sees
+a corrupted image and the decoder must explain the clean one (Im et al. 2017, arXiv 1511.06406): codes that ignore the
+corruption. Only training corrupts.
+"""
+
+import math
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lightning_modules.networks import init_xavier, require_positive
+
+LIKELIHOODS = ("bernoulli", "gaussian")
+LR_DECAYS = ("cosine", "none")
+ACTIVE_VARIANCE = 0.01  # a unit is active if the variance of its posterior mean over images exceeds this (IWAE paper)
+
+
+def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_var)) || N(0, 1)) in nats, elementwise (Kingma & Welling 2014, appendix B)."""
+    return 0.5 * (mean.square() + log_var.exp() - 1 - log_var)
+
+
+def active_units(means: Tensor) -> Tensor:
+    """Which dimensions of the codes ``(N, D)`` carry information: boolean ``(D,)`` (Burda et al. 2016, section 5.2)."""
+    return means.var(dim=0) > ACTIVE_VARIANCE
+
+
+class VAE(pl.LightningModule):
+    """A VAE with Gaussian posterior; see the module's docstring for the model.
+
+    Args:
+        encoder: maps ``(B, C, H, W)`` to ``(B, 2 D)``, means and log variances.
+        decoder: maps ``(B, D)`` to the likelihood's parameter ``(B, C, H, W)``, logits or means.
+        latent_dim: D.
+        likelihood: ``bernoulli`` or ``gaussian``.
+        sigma: standard deviation of the Gaussian likelihood, in units of the pixel range.
+        binarize: redraw x ~ Bernoulli(pixel) whenever an image is seen (dynamic binarisation), so that the Bernoulli
+            likelihood is one; on grey pixels it is a cross-entropy.
+        beta: weight of the KL in the loss.
+        warmup_epochs: epochs over which that weight rises linearly from 0.
+        corruption: what the encoder's training images go through, or ``None``.
+        lr: Adam's step size.
+        betas: Adam's decay rates.
+        weight_decay: coupled weight decay; a N(0, 1) prior on the weights is 1 / number of training images.
+        lr_decay: ``cosine`` to zero over the budget, or ``none``.
+        nll_samples: importance samples per test image for the NLL.
+        nll_images: test images the NLL is taken over, the first ones; ``None`` for all.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        latent_dim: int,
+        likelihood: str = "bernoulli",
+        sigma: float = 0.1,
+        binarize: bool = False,
+        beta: float = 1.0,
+        warmup_epochs: float = 0.0,
+        corruption: nn.Module | None = None,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        lr_decay: str = "cosine",
+        nll_samples: int = 100,
+        nll_images: int | None = None,
+    ):
+        super().__init__()
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"model.likelihood={likelihood}: accepted are {', '.join(LIKELIHOODS)}")
+        if lr_decay not in LR_DECAYS:
+            raise ValueError(f"model.lr_decay={lr_decay}: accepted are {', '.join(LR_DECAYS)}")
+        if binarize and likelihood != "bernoulli":
+            raise ValueError("model.binarize=true: binary images need model.likelihood=bernoulli")
+        require_positive(latent_dim=latent_dim, sigma=sigma, lr=lr, nll_samples=nll_samples, nll_images=nll_images or 1)
+        for name, value in {"beta": beta, "warmup_epochs": warmup_epochs, "weight_decay": weight_decay}.items():
+            if not value >= 0:
+                raise ValueError(f"model.{name}={value}: expects a number from 0")
+        self.encoder, self.decoder, self.corruption = encoder, decoder, corruption
+        self.latent_dim, self.likelihood, self.sigma, self.binarize = latent_dim, likelihood, sigma, binarize
+        self.beta, self.warmup_epochs = beta, warmup_epochs
+        self.lr, self.betas, self.weight_decay, self.lr_decay = lr, tuple(betas), weight_decay, lr_decay
+        self.nll_samples, self.nll_images = nll_samples, nll_images
+        init_xavier(self)
+
+    @classmethod
+    def identity(cls, config: dict) -> dict:
+        """The part of the configuration that decides the weights: all but what only the test reads."""
+        return {k: v for k, v in config.items() if k not in ("nll_samples", "nll_images")}
+
+    # The model
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x), both ``(B, D)`` in float32."""
+        return self.encoder(x).float().chunk(2, dim=1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The codes of images: the posterior means, ``(B, D)``."""
+        return self.posterior(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean image of each code, ``(B, C, H, W)``."""
+        output = self.decoder(z).float()
+        return output.sigmoid() if self.likelihood == "bernoulli" else output
+
+    def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
+        """log p(x | z) in nats, summed over pixels: ``(B,)``, from the decoder's output for z."""
+        if self.likelihood == "bernoulli":
+            pixels = -F.binary_cross_entropy_with_logits(output, x, reduction="none")
+        else:
+            pixels = -0.5 * ((x - output) / self.sigma).square() - math.log(self.sigma * math.sqrt(2 * math.pi))
+        return pixels.flatten(1).sum(1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The two terms of the negative ELBO, of images as they are to be explained.
+
+        Returns:
+            reconstruction: ``-log p(x | z)`` for one z ~ q, ``(B,)``.
+            kl: KL of each dimension, ``(B, D)``.
+            mean: the codes, ``(B, D)``.
+        """
+        corrupted = self.corruption(x) if self.training and self.corruption is not None else x
+        mean, log_var = self.posterior(corrupted)
+        z = mean + torch.randn_like(mean) * (0.5 * log_var).exp()
+        reconstruction = -self.log_likelihood(x, self.decoder(z).float())
+        return reconstruction, gaussian_kl(mean, log_var), mean
+
+    def log_marginal(self, x: Tensor, samples: int) -> Tensor:
+        """The importance-weighted bound on log p(x) with K samples from q (Burda et al. 2016, eq. 8): ``(B,)``, nats.
+
+        It rises to log p(x) as K grows. Nothing is differentiated.
+        """
+        with torch.no_grad():
+            mean, log_var = self.posterior(x)
+            std = (0.5 * log_var).exp()
+            total = x.new_full((len(x),), -math.inf)
+            for _ in range(samples):
+                eps = torch.randn_like(mean)
+                z = mean + std * eps
+                # log p(z) - log q(z | x); the constants of the two normal densities cancel
+                prior_ratio = 0.5 * (eps.square() - z.square() + log_var).sum(1)
+                total = torch.logaddexp(total, self.log_likelihood(x, self.decoder(z).float()) + prior_ratio)
+            return total - math.log(samples)
+
+    def see(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The images of a batch as the likelihood is to see them, binarised afresh if so configured."""
+        return torch.bernoulli(batch[0]) if self.binarize else batch[0]
+
+    # Training
+
+    def kl_weight(self, epochs: float) -> float:
+        """The KL's weight in the loss after that many epochs."""
+        return self.beta * min(1.0, epochs / self.warmup_epochs) if self.warmup_epochs else self.beta
+
+    def on_train_epoch_start(self) -> None:
+        self._sums = torch.zeros(2, device=self.device)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        reconstruction, kl, _ = self(self.see(batch))
+        terms = torch.stack([reconstruction.mean(), kl.sum(1).mean()])
+        self._sums += terms.detach()
+        if batch_idx % self.trainer.log_every_n_steps == 0:
+            self.log("step/loss", terms.detach().sum(), prog_bar=True)
+        weight = self.kl_weight(self.current_epoch + batch_idx / self.trainer.num_training_batches)
+        return terms[0] + weight * terms[1]
+
+    def on_train_epoch_end(self) -> None:
+        self._log_terms("train", *(self._sums / self.trainer.num_training_batches))
+
+    def _log_terms(self, stage: str, reconstruction: Tensor, kl: Tensor) -> None:
+        self.log_dict(
+            {f"{stage}/elbo": -(reconstruction + kl), f"{stage}/reconstruction": reconstruction, f"{stage}/kl": kl},
+            prog_bar=stage == "val",
+        )
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.Adam(
+            self.parameters(),
+            lr=self.lr,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        if self.lr_decay == "none":
+            return optimizer
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+        )
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    # Validation and test, in float32 whatever the precision of the training
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor], samples: int) -> None:
+        with torch.autocast(self.device.type, enabled=False):
+            x = self.see(batch)
+            reconstruction, kl, mean = self(x)
+            self._seen.append((reconstruction, kl, mean))
+            if samples:
+                done = sum(len(n) for n in self._nll)
+                part = x if self.nll_images is None else x[: max(0, self.nll_images - done)]
+                if len(part):
+                    self._nll.append(-self.log_marginal(part, samples))
+
+    def _log_evaluation(self, stage: str) -> None:
+        reconstruction, kl, means = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        active = active_units(means)
+        self._log_terms(stage, reconstruction.mean(), kl.sum(1).mean())
+        self.log(f"{stage}/active_units", active.sum().float())
+        if self._nll:
+            nll = torch.cat(self._nll)
+            self.log_dict({f"{stage}/nll": nll.mean(), f"{stage}/nll_samples": float(self.nll_samples)})
+            self.log(f"{stage}/nll_images", float(len(nll)))
+        for logger in self.trainer.loggers:
+            if hasattr(logger.experiment, "add_histogram"):
+                logger.experiment.add_histogram(f"{stage}/kl_per_dimension", kl.mean(0), self.trainer.global_step)
+        started = stage == "val" and 2 * (self.current_epoch + 1) < self.trainer.max_epochs
+        if active.sum() < max(1, 0.02 * self.latent_dim) and not started:
+            rank_zero_warn(
+                f"POSTERIOR COLLAPSE: {int(active.sum())} of {self.latent_dim} latent units are active, the KL is "
+                f"{kl.sum(1).mean():.2f} nats: the codes say nothing about the images. Lower model.beta or the "
+                f"learning rate, or raise model.warmup_epochs."
+            )
+
+    def on_validation_epoch_start(self) -> None:
+        self._seen, self._nll = [], []
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, samples=0)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_evaluation("val")
+
+    def on_test_epoch_start(self) -> None:
+        self._seen, self._nll = [], []
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, samples=self.nll_samples)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_evaluation("test")

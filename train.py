@@ -1,0 +1,76 @@
+"""Trains what a command names, or finds it trained; then tries it out.
+
+    python train.py model=vae dataset=mnist n_labels=100
+    python train.py -m model=vae dataset=fashion,mnist n_labels=100,600,1000,3000
+
+Compose, fit (train, continue or find), post-fit callbacks, result.json. Exit code 2 for a mistake in the command, 1 if a
+job failed.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+import compose
+
+log = logging.getLogger("train")
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def run(cfg: DictConfig) -> None:
+    """One job, in the folder Hydra gave it. Whatever happens, its ``result.json`` says so."""
+    import jobs
+
+    runtime = HydraConfig.get()
+    choices = {group: option for group, option in runtime.runtime.choices.items() if (compose.CONF / group).is_dir()}
+    jobs.run_job(cfg, choices, list(runtime.overrides.task), Path(runtime.runtime.output_dir))
+
+
+def main() -> int:
+    """Checks the whole command before anything is trained, runs its jobs, and shows what came of them."""
+    try:
+        command = compose.read_command("train", sys.argv[1:])
+    except compose.Mistake as mistake:
+        compose.fail(str(mistake), "train.py")
+    if command is None:
+        run()
+        return 0
+
+    import jobs
+    import report
+    import runs
+
+    first = command.jobs[0]
+    outputs = Path(first.paths.outputs)
+    try:
+        if first.sweep is not None and not command.multirun:
+            raise ValueError(f"sweep={first.sweep}: names a sweep, and needs -m")
+        jobs.preflight(command)
+    except (ValueError, TypeError, OSError) as error:
+        compose.fail(str(error), "train.py")
+
+    if command.multirun:
+        name = str(first.sweep or runs.new_folder(outputs / "sweeps", runs.short_time()).name)
+        folder = outputs / "sweeps" / name
+        excluded = ",".join(key for key in command.constant)
+        sys.argv += [f"sweep={name}", f"hydra.job.config.override_dirname.exclude_keys=[sweep,{excluded}]"]
+    else:
+        choices = command.choices[0]
+        folder = runs.new_folder(outputs / "runs", f"{runs.short_time()}-{choices['model']}-{choices['dataset']}")
+        sys.argv.append(f"hydra.run.dir={folder.as_posix()}")
+    print(f"{len(command.jobs)} job{'s' * (len(command.jobs) > 1)} into {folder}")
+    try:
+        run()
+    finally:
+        results = report.show(folder) if command.multirun else report.show_single(folder)
+        print(f"\ntensorboard --logdir {outputs}")
+    done = [result for result in results if result["status"] == "ok"]
+    return 0 if len(done) >= len(command.jobs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
