@@ -80,6 +80,14 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
     return Command(jobs, flags.multirun, constant, choices)
 
 
+def quoted(argument: str) -> str:
+    """``key=value`` with the value in quotes: to Hydra a plain string, whatever commas and equals signs are in it."""
+    key, equals, value = argument.partition("=")
+    if not equals or value in ("true", "false", "null"):
+        return argument
+    return f"{key}='" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def _parse(text: str) -> Override:
     try:
         return OverridesParser.create().parse_override(text)

@@ -16,7 +16,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
 import compose
 import runs
@@ -24,6 +24,8 @@ from callbacks.epoch_seed import EpochSeed
 from storage import AtomicCheckpointIO, load_checkpoint, read_json, write_json, write_text
 
 log = logging.getLogger("train")
+BATCHES_PER_REFRESH = 20  # of the progress bar, which costs as much as a small step
+COUNTS = ("active_units", "test_nll_samples", "test_nll_images")  # Lightning logs floats only
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "64-true")
 
 
@@ -164,12 +166,12 @@ def _run(config: dict, fit: runs.Fit, folder: Path, result: dict) -> None:
     start = time.perf_counter()
     result |= {"fit_reused": reused, "fit_created": fit.record["created"]}
     result["seconds"]["fit"] = 0.0 if reused else fit.record["seconds"]
-    result["metrics"] |= test_metrics(config, fit, datamodule)
+    result["metrics"] |= stored_test_metrics(config, fit, datamodule)
     callbacks = [
         build(c, folder=folder, fit_folder=fit.folder) for c in config["callbacks"]["post_fit"].values()
     ]
     # The epochs are all there: Lightning trains none and calls on_fit_end.
-    trainer = make_trainer(config, fit, callbacks, logger=False, enable_progress_bar=False)
+    trainer = make_trainer(config, fit.folder, callbacks, logger=False, enable_progress_bar=False)
     trainer.fit(build(config["model"]), datamodule, ckpt_path=fit.checkpoint)
     result["seconds"]["classify"] = round(time.perf_counter() - start, 3)
     for callback in callbacks:
@@ -216,11 +218,13 @@ def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule) -> No
     if config["compile"]:
         model.compile()
     callbacks = [build(c, fit_folder=fit.folder) for c in config["callbacks"]["fit"].values()]
+    if config["trainer"]["enable_progress_bar"]:
+        callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH))
     checkpoint = ModelCheckpoint(
         dirpath=fit.folder, filename="last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
     )
     logger = build(config["logger"] | {"save_dir": str(fit.folder), "purge_step": purge_step})
-    trainer = make_trainer(config, fit, [EpochSeed(config["seed"]), *callbacks, checkpoint], logger=logger)
+    trainer = make_trainer(config, fit.folder, [EpochSeed(config["seed"]), *callbacks, checkpoint], logger=logger)
     trainer.fit(model, datamodule, ckpt_path=resume)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -232,32 +236,35 @@ def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule) -> No
     )  # fmt: skip
 
 
-def make_trainer(config: dict, fit: runs.Fit, callbacks: list[pl.Callback], **settings) -> pl.Trainer:
-    """A Lightning trainer with this project's checkpoints, in the fit's folder."""
-    context = {"callbacks": callbacks, "plugins": [AtomicCheckpointIO()], "default_root_dir": str(fit.folder)}
+def make_trainer(config: dict, folder: Path, callbacks: list[pl.Callback], **settings) -> pl.Trainer:
+    """A Lightning trainer with this project's checkpoints."""
+    context = {"callbacks": callbacks, "plugins": [AtomicCheckpointIO()], "default_root_dir": str(folder)}
     checkpoints = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
     kwargs = {k: v for k, v in config["trainer"].items() if k != "_target_"}
     return pl.Trainer(**kwargs | settings, **context, enable_checkpointing=checkpoints)
 
 
-def load_model(config: dict, fit: runs.Fit) -> pl.LightningModule:
-    """The trained model of a fit."""
+def load_model(config: dict, checkpoint: Path) -> pl.LightningModule:
+    """The trained model in a checkpoint, in evaluation mode."""
     model = build(config["model"])
-    model.load_state_dict(load_checkpoint(fit.checkpoint)["state_dict"])
+    model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
     return model.eval()
 
 
-def test_metrics(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule, again: bool = False) -> dict:
-    """The model's own figures on the test set (``test_elbo``, ``test_nll``, ...), computed once for a fit."""
-    if fit.test_file.exists() and not again:
-        return read_json(fit.test_file)
-    trainer = make_trainer(config, fit, [EpochSeed(config["seed"])], logger=False, enable_progress_bar=False)
-    logged = trainer.test(load_model(config, fit), datamodule, verbose=False)[0]
-    metrics = {name.replace("/", "_"): value for name, value in logged.items()}
-    metrics["active_units"] = metrics.pop("test_active_units", None)
-    if not again:
-        write_json(fit.test_file, metrics)
-    return metrics
+def test_metrics(config: dict, model: pl.LightningModule, datamodule: pl.LightningDataModule, folder: Path) -> dict:
+    """The model's own figures on the test set: ``test_elbo``, ``test_nll``, ``active_units``, ..."""
+    trainer = make_trainer(config, folder, [EpochSeed(config["seed"])], logger=False, enable_progress_bar=False)
+    logged = trainer.test(model, datamodule, verbose=False)[0]
+    metrics = {name.replace("/", "_").replace("test_active", "active"): value for name, value in logged.items()}
+    return {name: int(value) if name in COUNTS else value for name, value in metrics.items()}
+
+
+def stored_test_metrics(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule) -> dict:
+    """:func:`test_metrics` of a fit, computed once."""
+    if not fit.test_file.exists():
+        model = load_model(config, fit.checkpoint)
+        write_json(fit.test_file, test_metrics(config, model, datamodule, fit.folder))
+    return read_json(fit.test_file)
 
 
 def job_identity(config: dict, fit: runs.Fit) -> str:
@@ -288,6 +295,7 @@ def quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in (".*does not have many workers.*", ".*Checkpoint directory.*exists and is not empty.*",
                     ".*callbacks used to create the checkpoint need to be provided.*",
+                    ".*is smaller than the logging interval.*",
                     ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*", ".*GPU available but not used.*"):  # fmt: skip
         warnings.filterwarnings("ignore", message)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

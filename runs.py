@@ -25,11 +25,7 @@ from storage import load_checkpoint, read_json, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent
 PACKAGES = ("lightning_modules", "datamodules", "callbacks", "classifiers")
-FOREIGN_TARGETS = (
-    "pytorch_lightning.Trainer",
-    "pytorch_lightning.loggers.TensorBoardLogger",
-    "pytorch_lightning.callbacks.TQDMProgressBar",
-)
+FOREIGN_TARGETS = ("pytorch_lightning.Trainer", "pytorch_lightning.loggers.TensorBoardLogger")
 ALWAYS_IN_A_FIT = "callbacks.epoch_seed.EpochSeed"
 # Trainer settings that do not change the weights; whatever is not named here does.
 NOT_IN_THE_WEIGHTS = {
