@@ -1,0 +1,265 @@
+"""The VAE against closed forms. Each test named ``..._bug`` fails for a mistake published in other people's code."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
+
+from lightning_modules.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, RandomAffine
+from lightning_modules.vae import VAE, active_units, gaussian_kl
+
+SHAPE = (1, 8, 8)
+
+
+def small_vae(**settings) -> VAE:
+    torch.manual_seed(0)
+    latent = settings.pop("latent_dim", 4)
+    return VAE(MLPEncoder(SHAPE, latent, [32]), MLPDecoder(SHAPE, latent, [32]), latent, **settings).eval()
+
+
+class Linear(nn.Module):
+    """A linear map to an image, or from one: with it a VAE is factor analysis, and log p(x) is known."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, out_shape: tuple[int, ...]):
+        super().__init__()
+        self.weight, self.bias, self.out_shape = weight, bias, out_shape
+
+    def forward(self, x):
+        return (x.flatten(1) @ self.weight.T + self.bias).unflatten(1, self.out_shape)
+
+
+def linear_gaussian(sigma: float = 0.5, log_var_shift: float = 0.0) -> tuple[VAE, torch.Tensor, torch.Tensor]:
+    """A VAE with x = W z + b + sigma eps and its exact posterior, images, and their exact log p(x)."""
+    torch.manual_seed(1)
+    # orthogonal columns make the exact posterior diagonal, as the encoder's is
+    w = torch.linalg.qr(torch.randn(64, 3))[0] * torch.tensor([2.0, 1.0, 0.5])
+    b = torch.randn(64)
+    precision = 1 + w.square().sum(0) / sigma**2
+    to_mean = (w / sigma**2 / precision).T
+    weight = torch.cat([to_mean, torch.zeros(3, 64)])
+    bias = torch.cat([-to_mean @ b, -precision.log() + log_var_shift])
+    vae = VAE(Linear(weight, bias, (6,)), Linear(w, b, SHAPE), 3, likelihood="gaussian", sigma=sigma).eval()
+    x = (torch.randn(40, 3) @ w.T + b + sigma * torch.randn(40, 64)).view(40, *SHAPE)
+    exact = MultivariateNormal(b, w @ w.T + sigma**2 * torch.eye(64)).log_prob(x.flatten(1))
+    return vae, x, exact
+
+
+def test_kl_is_the_closed_form():
+    mean, log_var = torch.randn(5, 3), torch.randn(5, 3)
+    expected = kl_divergence(Normal(mean, (0.5 * log_var).exp()), Normal(0.0, 1.0))
+    torch.testing.assert_close(gaussian_kl(mean, log_var), expected)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_log_likelihood_is_summed_over_pixels(likelihood):
+    vae = small_vae(likelihood=likelihood, sigma=0.3)
+    x, output = torch.rand(5, *SHAPE).round(), torch.randn(5, *SHAPE)
+    density = Bernoulli(logits=output) if likelihood == "bernoulli" else Normal(output, 0.3)
+    torch.testing.assert_close(vae.log_likelihood(x, output), density.log_prob(x).sum((1, 2, 3)))
+
+
+def test_mean_reduced_reconstruction_bug():
+    """A reconstruction averaged over pixels is beta = 784: its gradient would be 1/64 of this one's here."""
+    vae = small_vae()
+    x = torch.rand(6, *SHAPE)
+    output = torch.zeros(6, *SHAPE, requires_grad=True)
+    vae.log_likelihood(x, output).sum().backward()
+    torch.testing.assert_close(output.grad, x - 0.5)
+
+
+def test_loss_does_not_depend_on_the_batch_size_bug():
+    vae, x, _ = linear_gaussian()
+    torch.manual_seed(0)
+    one = [term.mean() for term in vae(x)[:2]]
+    torch.manual_seed(0)
+    many = [term.mean() for term in vae(x.repeat(50, 1, 1, 1))[:2]]
+    torch.testing.assert_close(one[1], many[1])
+    torch.testing.assert_close(one[0], many[0], rtol=0.05, atol=0)
+
+
+def test_elbo_with_the_exact_posterior_is_log_p():
+    vae, x, exact = linear_gaussian()
+    torch.manual_seed(0)
+    terms = [vae(x)[:2] for _ in range(2000)]
+    elbo = -torch.stack([reconstruction + kl.sum(1) for reconstruction, kl in terms]).mean(0)
+    torch.testing.assert_close(elbo, exact, rtol=0, atol=0.2)
+
+
+def test_importance_weighted_nll_is_exact_with_the_exact_posterior():
+    """With q = p(z | x) every importance weight is p(x): one sample is enough, and the sign is that of log p."""
+    vae, x, exact = linear_gaussian()
+    for samples in (1, 7):
+        torch.testing.assert_close(vae.log_marginal(x, samples), exact, rtol=1e-4, atol=1e-3)
+
+
+def test_more_importance_samples_tighten_the_bound_bug():
+    """A function that ignores the number of samples, or returns +log p as NLL, fails here."""
+    vae, x, exact = linear_gaussian(log_var_shift=1.0)
+    torch.manual_seed(0)
+    gaps = [(exact - vae.log_marginal(x, samples)).mean().item() for samples in (1, 10, 2000)]
+    assert gaps[0] > 2 * gaps[1] > 4 * abs(gaps[2])
+    assert gaps[2] == pytest.approx(0, abs=0.01)
+
+
+def test_importance_weights_carry_no_gradient_bug():
+    vae = small_vae()
+    assert not vae.log_marginal(torch.rand(2, *SHAPE), 3).requires_grad
+
+
+def test_encode_returns_the_means_bug():
+    vae = small_vae(corruption=RandomAffine(0.2, 30, 0.2))
+    x = torch.rand(4, *SHAPE)
+    torch.testing.assert_close(vae.encode(x), vae.encode(x), rtol=0, atol=0)
+    torch.testing.assert_close(vae.encode(x), vae.encoder(x)[:, :4])
+
+
+def test_corruption_is_for_training_only_and_the_target_stays_clean():
+    seen = []
+
+    class Blank(nn.Module):
+        def forward(self, x):
+            seen.append(len(x))
+            return torch.zeros_like(x)
+
+    vae = small_vae(corruption=Blank())
+    x = torch.rand(3, *SHAPE)
+    clean = vae(x)[2]
+    assert seen == []
+    vae.train()
+    reconstruction, _, mean = vae(x)
+    assert seen == [3]
+    assert not torch.equal(mean, clean)
+    torch.testing.assert_close(mean, vae.encode(torch.zeros_like(x)))
+    assert reconstruction.std() > 0  # blank targets would give equal terms but for the sample; these are of x
+    torch.manual_seed(0)
+    z_terms = vae(x)[0]
+    torch.manual_seed(0)
+    mean, log_var = vae.posterior(torch.zeros_like(x))
+    z = mean + torch.randn_like(mean) * (0.5 * log_var).exp()
+    torch.testing.assert_close(z_terms, -vae.log_likelihood(x, vae.decoder(z)))
+
+
+def test_dynamic_binarisation_redraws_at_each_sight():
+    vae = small_vae(binarize=True)
+    x = torch.full((500, *SHAPE), 0.3)
+    first, second = vae.see((x, None)), vae.see((x, None))
+    assert set(first.unique().tolist()) == {0.0, 1.0}
+    assert first.mean().item() == pytest.approx(0.3, abs=0.01)
+    assert not torch.equal(first, second)
+    assert torch.equal(small_vae().see((x, None)), x)
+
+
+def test_kl_warm_up_rises_linearly_to_beta():
+    vae = small_vae(beta=0.5, warmup_epochs=4)
+    assert [vae.kl_weight(e) for e in (0, 1, 2, 4, 9)] == [0, 0.125, 0.25, 0.5, 0.5]
+    assert small_vae(beta=0.5).kl_weight(0) == 0.5
+
+
+def test_active_units_by_the_variance_of_the_mean():
+    means = torch.randn(10_000, 4) * torch.tensor([1.0, 0.11, 0.09, 0.0])
+    assert active_units(means).tolist() == [True, True, False, False]
+
+
+def test_m1_has_the_released_networks_size():
+    """784-500-500-50 and back: weights and biases counted by hand."""
+    shape = (1, 28, 28)
+    vae = VAE(MLPEncoder(shape, 50, [500, 500]), MLPDecoder(shape, 50, [500, 500]), 50)
+    encoder = 784 * 500 + 500 + 500 * 500 + 500 + 500 * 100 + 100
+    decoder = 50 * 500 + 500 + 500 * 500 + 500 + 500 * 784 + 784
+    assert sum(p.numel() for p in vae.parameters()) == encoder + decoder == 1_361_884
+
+
+def test_linear_layers_are_xavier_uniform():
+    vae = VAE(MLPEncoder((1, 28, 28), 50, [500, 500]), MLPDecoder((1, 28, 28), 50, [500, 500]), 50)
+    layer = vae.encoder.net[0]
+    bound = math.sqrt(6 / (784 + 500))
+    assert layer.weight.abs().max().item() == pytest.approx(bound, rel=1e-3)
+    assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=1e-2)
+    assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (1, 32, 16)])
+def test_convolutional_networks_mirror_each_other(shape):
+    encoder, decoder = ConvEncoder(shape, 5, 4, 16), ConvDecoder(shape, 5, 4, 16)
+    assert encoder(torch.rand(3, *shape)).shape == (3, 10)
+    assert decoder(torch.rand(3, 5)).shape == (3, *shape)
+
+
+def test_sizes_that_do_not_fit_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"image_shape=\[1, 9, 8\]: .* divide by 4"):
+        ConvEncoder((1, 9, 8), 5, 4, 16)
+    with pytest.raises(ValueError, match="channels=-3: expects a positive number"):
+        ConvEncoder((1, 8, 8), 5, -3, 16)
+    with pytest.raises(ValueError, match=r"hidden\[1\]=0: expects a positive number"):
+        MLPEncoder((1, 8, 8), 5, [4, 0])
+    with pytest.raises(ValueError, match="model.likelihood=poisson: accepted are bernoulli, gaussian"):
+        small_vae(likelihood="poisson")
+    with pytest.raises(ValueError, match="model.binarize=true: .*bernoulli"):
+        small_vae(likelihood="gaussian", binarize=True)
+
+
+def test_random_affine_of_nothing_is_the_identity():
+    x = torch.rand(3, 1, 8, 8)
+    torch.testing.assert_close(RandomAffine()(x), x)
+
+
+def test_random_affine_shifts_by_a_share_of_the_side():
+    """A point in the middle of 101 pixels, shifted by up to 0.1 of the side: never more than 10 pixels away."""
+    torch.manual_seed(0)
+    x = torch.zeros(400, 1, 101, 101)
+    x[:, :, 50, 50] = 1
+    moved = RandomAffine(shift=0.1)(x)[:, 0]
+    rows = (moved.sum(2) * torch.arange(101)).sum(1) / moved.sum((1, 2)) - 50
+    assert rows.abs().max() <= 10.2
+    assert rows.abs().max() > 9
+    assert rows.mean().abs() < 1
+
+
+def test_random_affine_draws_for_each_image():
+    torch.manual_seed(0)
+    x = torch.rand(1, 1, 16, 16).repeat(5, 1, 1, 1)
+    moved = RandomAffine(rotation=20)(x)
+    assert len({tuple(image.flatten().tolist()) for image in moved}) == 5
+
+
+def test_collapse_is_warned_of_loudly():
+    import pytorch_lightning as pl
+
+    from datamodules.images import Digits
+
+    vae = small_vae(beta=100.0, lr=1e-2).train()
+    trainer = pl.Trainer(max_epochs=6, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                         enable_model_summary=False, accelerator="cpu", num_sanity_val_steps=0)  # fmt: skip
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.fit(vae, Digits())
+    messages = [str(w.message) for w in caught if "POSTERIOR COLLAPSE" in str(w.message)]
+    assert messages and "0 of 4 latent units are active" in messages[0]
+    assert trainer.callback_metrics["val/active_units"] == 0
+
+
+def test_golden_loss_trace():
+    """Three epochs on the digits, to six digits: a refactor must not move them. From torch 2.15 on a CPU, float32."""
+    import pytorch_lightning as pl
+
+    from callbacks.epoch_seed import EpochSeed
+    from datamodules.images import Digits
+
+    vae = small_vae(lr=3e-3).train()
+    losses = []
+
+    class Trace(pl.Callback):
+        def on_train_epoch_end(self, trainer, module):
+            losses.append(trainer.callback_metrics["val/elbo"].item())
+
+    trainer = pl.Trainer(max_epochs=3, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                         enable_model_summary=False, accelerator="cpu", num_sanity_val_steps=0,
+                         callbacks=[EpochSeed(0), Trace()])  # fmt: skip
+    trainer.fit(vae, Digits())
+    assert losses == pytest.approx(GOLDEN, rel=1e-4)
+
+
+GOLDEN = [-34.694500, -31.564104, -31.153349]
