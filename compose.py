@@ -17,6 +17,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+NEVER_IN_A_NAME = ("sweep", "fresh", "paths.data", "paths.outputs")
 CONF = Path(__file__).resolve().parent / "conf"
 
 
@@ -37,13 +38,13 @@ class Command:
     Attributes:
         jobs: the configuration of each job, in the order they run; more than one only in a sweep.
         multirun: whether it is a sweep (``-m``).
-        constant: the keys given with one value, which say nothing about what sets a job apart.
+        unnamed: the keys left out of the jobs' folder names: those with one value, unless nothing has several.
         choices: of each job, group to option.
     """
 
     jobs: list[DictConfig]
     multirun: bool
-    constant: list[str]
+    unnamed: list[str]
     choices: list[dict[str, str]]
 
 
@@ -56,7 +57,7 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
     Raises:
         Mistake: unknown or misspelt group, option or key, or a value of the wrong kind.
     """
-    flags = get_args_parser().parse_args(arguments)
+    flags = get_args_parser().parse_intermixed_args(arguments)
     if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
         return None
     overrides = [_parse(text) for text in flags.overrides]
@@ -76,8 +77,8 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
             OmegaConf.set_struct(job, False)
             del job["hydra"]
             jobs.append(job)
-    constant = [o.key_or_group for o in overrides if o not in swept]
-    return Command(jobs, flags.multirun, constant, choices)
+    unnamed = [o.key_or_group for o in overrides if o not in swept and (swept or o.key_or_group in NEVER_IN_A_NAME)]
+    return Command(jobs, flags.multirun, unnamed, choices)
 
 
 def quoted(argument: str) -> str:
@@ -85,7 +86,7 @@ def quoted(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if not equals or value in ("true", "false", "null"):
         return argument
-    return f"{key}='" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"{key}='" + value.replace("'", "\\'") + "'"
 
 
 def _parse(text: str) -> Override:

@@ -15,6 +15,7 @@ from storage import DamagedFile, read_json, write_atomically, write_text
 
 METRICS = ("accuracy", "precision", "recall", "f1")
 REPEATS = ("label_seed",)  # what is averaged over
+LEADING = ("model", "dataset", "n_labels")  # shown first, and always
 REFERENCES = Path(__file__).resolve().parent / "docs" / "references.csv"
 
 
@@ -54,9 +55,9 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
     """
     with_settings = [(result, settings(result)) for result in results if settings(result)]
     keys = list(dict.fromkeys(key for _, values in with_settings for key in values if key not in REPEATS))
+    keys = [*(k for k in LEADING if k in keys), *(k for k in keys if k not in LEADING)]
     varying = [k for k in keys if len({str(values.get(k)) for _, values in with_settings}) > 1]
-    shown = [k for k in ("model", "dataset", "n_labels") if k in keys and k not in varying]
-    shown = [k for k in keys if k in varying or k in shown]
+    shown = [k for k in keys if k in varying or k in LEADING]
     groups: dict[tuple, list[dict]] = {}
     for result, values in with_settings:
         groups.setdefault(tuple(values.get(k) for k in shown), []).append(result)
@@ -89,7 +90,7 @@ def references() -> list[dict]:
 
 def _reference(dataset: str, n_labels: int, name: str) -> str:
     for row in references():
-        if (row["dataset"], row["n_labels"]) == (dataset, n_labels) and row["name"].startswith(name):
+        if (row["dataset"], row["n_labels"], row["name"]) == (dataset, n_labels, name):
             return f"{row['accuracy']:.2f}"
     return "-"
 
@@ -101,17 +102,21 @@ def _percent(pair: tuple[float, float]) -> str:
     return f"{100 * mean:.2f}" + ("" if math.isnan(std) else f" ± {100 * std:.2f}")
 
 
-def _cells(shown: list[str], row: dict) -> list[str]:
+def _cells(shown: list[str], quoted: list[str], row: dict) -> list[str]:
     cells = [str(row[key]) for key in shown]
     cells += [f"{row['draws']}" + (f" ({row['failed']} failed)" if row["failed"] else "")]
     cells += [_percent(row[metric]) for metric in METRICS]
-    if "dataset" in shown:
-        cells += [_reference(row["dataset"], row["n_labels"], name) for name in ("the exercise", "Kingma")]
+    cells += [_reference(row["dataset"], row["n_labels"], name) for name in quoted]
     return cells
 
 
-def _header(shown: list[str]) -> list[str]:
-    quoted = ["the exercise", "M1+TSVM"] if "dataset" in shown else []
+def _quoted(rows: list[dict]) -> list[str]:
+    """The published results that any of the rows can be compared with."""
+    datasets = {row["dataset"] for row in rows}
+    return list(dict.fromkeys(r["name"] for r in references() if r["dataset"] in datasets))
+
+
+def _header(shown: list[str], quoted: list[str]) -> list[str]:
     return [*shown, "draws", *(f"{metric} %" for metric in METRICS), *quoted]
 
 
@@ -142,14 +147,17 @@ def _csv(results: list[dict]) -> str:
 
 
 def _markdown(folder: Path, results: list[dict], shown: list[str], rows: list[dict]) -> str:
-    header = _header(shown)
+    quoted = _quoted(rows)
+    header = _header(shown, quoted)
     lines = [f"# {folder.name}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(_cells(shown, row)) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cells(shown, quoted, row)) + " |" for row in rows]
     lines += ["", "Test-set figures in per cent; mean ± sample standard deviation over the draws of the labels."]
     if all(result.get("inductive", True) for result in results):
         lines += ["Inductive: no test image was used in training."]
-    sources = sorted({f"{r['name']}: {r['source']} ({r['setting']})" for r in references()})
-    lines += ["", "Quoted for comparison:", *(f"- {source}" for source in sources)] if "dataset" in shown else []
+    datasets = {row["dataset"] for row in rows}
+    used = [r for r in references() if r["dataset"] in datasets]
+    sources = sorted({f"- {r['name']}: {r['source']} ({r['setting']})" for r in used})
+    lines += ["", "Quoted for comparison:", *sources] if sources else []
     failures = [f"- `{r['job_name']}`: {r.get('error')}" for r in results if r["status"] != "ok"]
     lines += ["", "Failed:", *failures] if failures else []
     lines += ["", "![accuracy](accuracy.png)"] if accuracy_figure(rows) else []
@@ -199,10 +207,11 @@ def show(folder: Path) -> list[dict]:
     shown, rows = aggregate(results)
     print(f"\n{folder}")
     table = Table()
-    for name in _header(shown):
-        table.add_column(name, justify="right" if name.endswith("%") else "left", no_wrap=True)
+    quoted = _quoted(rows)
+    for name in _header(shown, quoted):
+        table.add_column(name, justify="right" if name.endswith("%") else "left", no_wrap=name not in quoted)
     for row in rows:
-        table.add_row(*_cells(shown, row))
+        table.add_row(*_cells(shown, quoted, row))
     Console(width=None if Console().is_terminal else 140).print(table)
     for result in results:
         if result["status"] != "ok":

@@ -193,8 +193,8 @@ class Fit:
         lock = FileLock(self.folder.with_name(f".{self.name}.lock"))
         try:
             with lock.acquire(timeout=0):
-                kept = new_folder(self.folder.parent, f"{self.name}-replaced")
-                return self.folder.rename(kept)
+                # onto the empty folder just made, so that no other process takes the name
+                return self.folder.rename(new_folder(self.folder.parent, f"{self.name}-replaced"))
         except Timeout:
             raise ValueError(f"fresh=true: {self.name} is being trained by another process") from None
 
@@ -258,7 +258,8 @@ def set_results_aside(folder: Path) -> Path | None:
     if not (folder / "result.json").exists():
         return None
     files = [path for path in folder.iterdir() if path.is_file()]
-    kept = new_folder(folder, "earlier-1") if not (folder / "earlier-1").exists() else new_folder(folder, "earlier")
+    kept = folder / f"earlier-{1 + len(list(folder.glob('earlier-*')))}"
+    kept.mkdir()
     for path in files:
         path.rename(kept / path.name)
     return kept

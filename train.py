@@ -20,7 +20,7 @@ import compose
 log = logging.getLogger("train")
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=str(compose.CONF), config_name="train")
 def run(cfg: DictConfig) -> None:
     """One job, in the folder Hydra gave it. Whatever happens, its ``result.json`` says so."""
     import jobs
@@ -56,8 +56,10 @@ def main() -> int:
     if command.multirun:
         name = str(first.sweep or runs.new_folder(outputs / "sweeps", runs.short_time()).name)
         folder = outputs / "sweeps" / name
-        excluded = ",".join(key for key in command.constant)
-        sys.argv += [f"sweep={name}", f"hydra.job.config.override_dirname.exclude_keys=[sweep,{excluded}]"]
+        folder.mkdir(parents=True, exist_ok=True)
+        # Hydra reads flags before settings only
+        sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun")), f"sweep={name}"]
+        sys.argv.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join({'sweep', *command.unnamed})}]")
     else:
         choices = command.choices[0]
         folder = runs.new_folder(outputs / "runs", f"{runs.short_time()}-{choices['model']}-{choices['dataset']}")
