@@ -202,8 +202,8 @@ def find_or_train(config: dict, fit: runs.Fit) -> tuple[pl.LightningDataModule, 
     return datamodule, False
 
 
-def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule) -> None:
-    """Trains the fit, from the start or from its last checkpoint, to its end."""
+def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule, observers: list[pl.Callback] = ()) -> None:
+    """Trains the fit, from the start or from its last checkpoint, to its end; ``observers`` may watch."""
     resume, purge_step = None, None
     if fit.checkpoint.exists():
         state = load_checkpoint(fit.checkpoint)
@@ -224,7 +224,7 @@ def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule) -> No
         dirpath=fit.folder, filename="last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
     )
     logger = build(config["logger"] | {"save_dir": str(fit.folder), "purge_step": purge_step})
-    trainer = make_trainer(config, fit.folder, [EpochSeed(config["seed"]), *callbacks, checkpoint], logger=logger)
+    trainer = make_trainer(config, fit.folder, [EpochSeed(config["seed"]), *callbacks, *observers, checkpoint], logger=logger)
     trainer.fit(model, datamodule, ckpt_path=resume)
     if trainer.interrupted:
         raise KeyboardInterrupt

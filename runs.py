@@ -30,7 +30,7 @@ ALWAYS_IN_A_FIT = "callbacks.epoch_seed.EpochSeed"
 # Trainer settings that do not change the weights; whatever is not named here does.
 NOT_IN_THE_WEIGHTS = {
     "accelerator", "devices", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "num_sanity_val_steps",
-    "check_val_every_n_epoch", "limit_val_batches", "limit_test_batches", "profiler",
+    "check_val_every_n_epoch", "limit_val_batches", "limit_test_batches", "profiler", "_target_",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
-from lightning_modules.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, RandomAffine
+from lightning_modules.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Jitter
 from lightning_modules.vae import VAE, active_units, gaussian_kl
 
 SHAPE = (1, 8, 8)
@@ -110,7 +110,7 @@ def test_importance_weights_carry_no_gradient_bug():
 
 
 def test_encode_returns_the_means_bug():
-    vae = small_vae(corruption=RandomAffine(0.2, 30, 0.2))
+    vae = small_vae(corruption=Jitter(0.2, 30, 0.2, 0.5))
     x = torch.rand(4, *SHAPE)
     torch.testing.assert_close(vae.encode(x), vae.encode(x), rtol=0, atol=0)
     torch.testing.assert_close(vae.encode(x), vae.encoder(x)[:, :4])
@@ -201,27 +201,36 @@ def test_sizes_that_do_not_fit_are_refused_by_name():
         small_vae(likelihood="gaussian", binarize=True)
 
 
-def test_random_affine_of_nothing_is_the_identity():
+def test_jitter_of_nothing_is_the_identity():
     x = torch.rand(3, 1, 8, 8)
-    torch.testing.assert_close(RandomAffine()(x), x)
+    torch.testing.assert_close(Jitter()(x), x)
 
 
-def test_random_affine_shifts_by_a_share_of_the_side():
+def test_jitter_shifts_by_a_share_of_the_side():
     """A point in the middle of 101 pixels, shifted by up to 0.1 of the side: never more than 10 pixels away."""
     torch.manual_seed(0)
     x = torch.zeros(400, 1, 101, 101)
     x[:, :, 50, 50] = 1
-    moved = RandomAffine(shift=0.1)(x)[:, 0]
+    moved = Jitter(shift=0.1)(x)[:, 0]
     rows = (moved.sum(2) * torch.arange(101)).sum(1) / moved.sum((1, 2)) - 50
     assert rows.abs().max() <= 10.2
     assert rows.abs().max() > 9
     assert rows.mean().abs() < 1
 
 
-def test_random_affine_draws_for_each_image():
+def test_jitter_changes_the_tone_within_its_bounds():
+    """gain * x ** gamma of a grey of 0.5, with gain in 1 ± 0.2 and log gamma in ± 0.2."""
+    torch.manual_seed(0)
+    toned = Jitter(tone=0.2)(torch.full((2000, 1, 4, 4), 0.5))
+    low, high = 0.8 * 0.5 ** math.exp(0.2), 1.2 * 0.5 ** math.exp(-0.2)
+    assert low <= toned.min() < low + 0.02 and high - 0.02 < toned.max() <= high
+    assert torch.equal(toned[:, 0, 0, 0], toned[:, 0, 3, 3])
+
+
+def test_jitter_draws_for_each_image():
     torch.manual_seed(0)
     x = torch.rand(1, 1, 16, 16).repeat(5, 1, 1, 1)
-    moved = RandomAffine(rotation=20)(x)
+    moved = Jitter(rotation=20)(x)
     assert len({tuple(image.flatten().tolist()) for image in moved}) == 5
 
 
