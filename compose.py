@@ -114,7 +114,7 @@ class _Composer:
     def job(self, overrides: list[Override]) -> DictConfig:
         """The configuration of one job, resolved; its values checked against the defaults they replace."""
         for override in overrides:
-            if override.is_add() and not override.key_or_group.startswith("hydra.") and "." not in override.key_or_group:
+            if override.is_add() and "." not in override.key_or_group:
                 raise Mistake(f"+{override.key_or_group}: a setting that nothing reads")
         plain = [o for o in overrides if self._is_value(o)]
         others = tuple(o.input_line for o in overrides if not self._is_value(o))

@@ -1,6 +1,7 @@
 """Opens what was fitted before: scores, pictures, the tables of a sweep. Never trains, and needs no model's flags.
+Exit code 1 if a metric differs, 2 for a mistake in the command.
 
-    python evaluate.py run=outputs/sweeps/NAME/JOB     reload what the job used, compare its metrics (exit 1 if they differ)
+    python evaluate.py run=outputs/sweeps/NAME/JOB     reload what the job used, compare its metrics
     python evaluate.py sweep=outputs/sweeps/NAME       rebuild results.csv, results.md and the chart
     python evaluate.py fit=outputs/fits/NAME           draw reconstructions, samples, interpolations, the codes
     python evaluate.py fit=DIR tsne=true paths.data=DIR
@@ -30,9 +31,9 @@ def main() -> int:
     except compose.Mistake as mistake:
         compose.fail(str(mistake), "evaluate.py")
 
-    import jobs
+    import fitting
 
-    jobs.quiet()
+    fitting.quiet()
     try:
         if asked == ["sweep"]:
             return evaluate_sweep(folder)
@@ -51,19 +52,19 @@ def evaluate_sweep(folder: Path) -> int:
 
 def evaluate_run(folder: Path, settings) -> int:
     """Recomputes a job's metrics from the checkpoint and the stored classifier, and compares them bit for bit."""
-    import jobs
+    import fitting
     from storage import read_json
 
     result, config = read_json(folder / "result.json"), stored_config(folder, settings)
     if result["status"] != "ok":
         raise ValueError(f"{folder}: the job failed ({result['error']}), there is nothing to reproduce")
     fit = fit_folder(folder, result["fit"])
-    datamodule = jobs.build(config["dataset"])
+    datamodule = fitting.build(config["dataset"])
     datamodule.setup()
-    model = jobs.load_model(config, fit / "last.ckpt")
-    metrics = jobs.test_metrics(config, model, datamodule, fit)
+    model = fitting.load_model(config, fit / "last.ckpt")
+    metrics = fitting.test_metrics(config, model, datamodule, fit)
     for callback in config["callbacks"]["post_fit"].values():
-        callback = jobs.build(callback, folder=folder)
+        callback = fitting.build(callback, folder=folder)
         callback.reload(model, datamodule)
         metrics |= callback.metrics
     differing = [name for name in result["metrics"] if metrics.get(name) != result["metrics"][name]]
@@ -78,13 +79,13 @@ def evaluate_run(folder: Path, settings) -> int:
 
 def evaluate_fit(folder: Path, settings) -> int:
     """Draws a fit's pictures into its folder."""
-    import jobs
+    import fitting
     from callbacks import pictures
 
     config = stored_config(folder, settings)
-    datamodule = jobs.build(config["dataset"])
+    datamodule = fitting.build(config["dataset"])
     datamodule.setup()
-    model = jobs.load_model(config, folder / "last.ckpt")
+    model = fitting.load_model(config, folder / "last.ckpt")
     figures = pictures.all_pictures(model, datamodule)
     if settings.tsne:
         figures["codes_tsne"] = pictures.tsne_figure(model, datamodule)

@@ -121,7 +121,7 @@ def _header(shown: list[str], quoted: list[str]) -> list[str]:
 
 
 def build(folder: Path) -> list[dict]:
-    """Writes ``results.csv`` (a row a job), ``results.md`` (a row a setting) and ``accuracy.png``; returns the results."""
+    """Writes ``results.csv`` (a row a job), ``results.md`` (a row a setting), ``accuracy.png``; returns the results."""
     results = read_results(folder)
     shown, rows = aggregate(results)
     write_text(folder / "results.csv", _csv(results))

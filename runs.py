@@ -29,8 +29,9 @@ FOREIGN_TARGETS = ("pytorch_lightning.Trainer", "pytorch_lightning.loggers.Tenso
 ALWAYS_IN_A_FIT = "callbacks.epoch_seed.EpochSeed"
 # Trainer settings that do not change the weights; whatever is not named here does.
 NOT_IN_THE_WEIGHTS = {
-    "accelerator", "devices", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "num_sanity_val_steps",
-    "check_val_every_n_epoch", "limit_val_batches", "limit_test_batches", "profiler", "_target_",
+    "accelerator", "devices", "enable_progress_bar", "enable_model_summary", "log_every_n_steps",
+    "num_sanity_val_steps", "check_val_every_n_epoch", "limit_val_batches", "limit_test_batches", "profiler",
+    "_target_",
 }  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def require_known_targets(config) -> None:
     """Raises ValueError for a ``_target_`` outside our packages and the few foreign classes that we use."""
     for target in targets(config):
         if target.split(".")[0] not in PACKAGES and target not in FOREIGN_TARGETS:
-            raise ValueError(f"_target_={target}: only classes of {', '.join(PACKAGES)} may be named in a configuration")
+            raise ValueError(f"_target_={target}: only classes of {', '.join(PACKAGES)} may be named")
 
 
 def source_digests(names: list[str]) -> dict[str, str]:

@@ -93,9 +93,7 @@ def load_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dic
         raise
     except Exception as error:  # torch raises RuntimeError, EOFError, UnpicklingError, ... by the kind of damage
         reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise DamagedFile(
-            f"{path}: damaged checkpoint ({reason}); fresh=true sets it aside and trains anew"
-        ) from None
+        raise DamagedFile(f"{path}: damaged checkpoint ({reason}); fresh=true sets it aside and trains anew") from None
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

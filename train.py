@@ -3,8 +3,8 @@
     python train.py model=vae dataset=mnist n_labels=100
     python train.py -m model=vae dataset=fashion,mnist n_labels=100,600,1000,3000
 
-Compose, fit (train, continue or find), post-fit callbacks, result.json. Exit code 2 for a mistake in the command, 1 if a
-job failed.
+Compose, fit (train, continue or find), post-fit callbacks, result.json. Exit code 2 for a mistake in the
+command, 1 if a job failed.
 """
 
 import logging

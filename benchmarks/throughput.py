@@ -34,7 +34,7 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 import compose
-import jobs
+import fitting
 import runs
 from datamodules.images import to_unit_range
 
@@ -87,7 +87,7 @@ def bare(config: dict, data, epochs: int) -> float:
         order = torch.randperm(len(images))
         return (images[order[i : i + size]] for i in range(0, len(images) - size + 1, size))
 
-    return timed_epochs(batches, jobs.build(config["model"]), epochs)
+    return timed_epochs(batches, fitting.build(config["model"]), epochs)
 
 
 def torchvision_loop(config: dict, data, epochs: int) -> float:
@@ -97,19 +97,18 @@ def torchvision_loop(config: dict, data, epochs: int) -> float:
 
     dataset = Subset(MNIST(config["dataset"]["root"], transform=ToTensor()), range(len(data.train.images)))
     loader = DataLoader(dataset, config["dataset"]["batch_size"], shuffle=True, drop_last=True)
-    return timed_epochs(lambda: (x for x, _ in loader), jobs.build(config["model"]), epochs)
+    return timed_epochs(lambda: (x for x, _ in loader), fitting.build(config["model"]), epochs)
 
 
-def ours(config: dict, data, epochs: int, validate: bool = False, **changes) -> float:
-    config = config | changes
-    config["trainer"] = config["trainer"] | {"max_epochs": epochs + 1} | changes.get("trainer", {})
-    config["trainer"]["limit_val_batches"] = 1.0 if validate else 0
-    config["callbacks"] = {"fit": {}, "post_fit": {}}
+def ours(config: dict, data, epochs: int, validate: bool = False, precision: str = "32-true", compiled: bool = False):
+    trainer = {"max_epochs": epochs + 1, "precision": precision, "limit_val_batches": 1.0 if validate else 0}
+    config = config | {"compile": compiled, "callbacks": {"fit": {}, "post_fit": {}}}
+    config["trainer"] = config["trainer"] | trainer
     clock = EpochClock()
     with tempfile.TemporaryDirectory() as folder:
         config["paths"] = {"outputs": folder}
         fit = runs.Fit(config, "benchmark", Path(folder))
-        jobs.train(config, fit, jobs.build(config["dataset"]), [clock])
+        fitting.train(config, fit, fitting.build(config["dataset"]), [clock])
     size = config["dataset"]["batch_size"]
     return epochs * (len(data.train.images) // size) * size / clock.seconds
 
@@ -138,8 +137,9 @@ def pythae_trainer(config: dict, data, epochs: int) -> float:
         def forward(self, z):
             return ModelOutput(reconstruction=self.net(z).sigmoid())
 
-    model = jobs.build(config["model"])
-    settings = VAEConfig(input_dim=tuple(config["dataset"]["shape"]), latent_dim=model.latent_dim, reconstruction_loss="bce")
+    model = fitting.build(config["model"])
+    shape = tuple(config["dataset"]["shape"])
+    settings = VAEConfig(input_dim=shape, latent_dim=model.latent_dim, reconstruction_loss="bce")
     vae = VAE(settings, encoder=Encoder(model.encoder), decoder=Decoder(model.decoder))
     images = BaseDataset(to_unit_range(data.train.images), data.train.targets)
     with tempfile.TemporaryDirectory() as folder:
@@ -167,30 +167,30 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="as for train.py; model=vae_mlp dataset=mnist unless given")
     arguments = parser.parse_intermixed_args()
     logging.disable(logging.WARNING)
-    jobs.quiet()
+    fitting.quiet()
 
-    contestants = {"bare": bare, "ours": ours, "ours+val": lambda *a: ours(*a, validate=True), "torchvision": torchvision_loop}
+    contestants = {"bare": bare, "ours": ours, "ours+val": lambda *a: ours(*a, validate=True)}
+    contestants["torchvision"] = torchvision_loop
     with contextlib.suppress(ImportError):
         import pythae  # noqa: F401
 
         contestants["pythae"] = pythae_trainer
     if arguments.fast:
-        bf16 = {"precision": "bf16-mixed"}
-        contestants["bf16"] = lambda *a: ours(*a, trainer=bf16)
-        contestants["bf16+compile"] = lambda *a: ours(*a, trainer=bf16, compile=True)
-    console = Console(width=100, file=sys.stdout)
+        contestants["bf16"] = lambda *a: ours(*a, precision="bf16-mixed")
+        contestants["bf16+compile"] = lambda *a: ours(*a, precision="bf16-mixed", compiled=True)
+    console, progress = Console(width=100, file=sys.stdout), Console(file=sys.stderr)
     for batch in arguments.batch:
         settings = ["model=vae_mlp", "dataset=mnist", *arguments.settings, f"dataset.batch_size={batch}"]
         command = compose.read_command("train", [*settings, "trainer.precision=32-true"])
-        config = jobs.plain(command.jobs[0])
-        data = jobs.build(config["dataset"])
+        config = fitting.plain(command.jobs[0])
+        data = fitting.build(config["dataset"])
         data.setup()
         rates: dict[str, list[float]] = {name: [] for name in contestants}
         for number in range(arguments.rounds):
             for name, contestant in contestants.items():
-                print(f"batch {batch}, round {number + 1} of {arguments.rounds}: {name} ...", file=sys.stderr, flush=True)
+                progress.print(f"batch {batch}, round {number + 1}/{arguments.rounds}: {name}")
                 # the bars are drawn as for a user, into a buffer
-                with contextlib.redirect_stdout(io.StringIO()):
+                with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                     rates[name].append(contestant(config, data, arguments.epochs))
         table = Table(title=f"{command.choices[0]['model']}, batch {batch}, {torch.get_num_threads()} threads")
         for column in ("", "images/s", *(f"/ {name}" for name in ("bare", "torchvision", "pythae") if name in rates)):

@@ -5,29 +5,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-CLASS_COLOURS = "tab10"
+SHEET_WIDTH = 960
 
 
-def sheet(rows: list[Tensor], titles: list[str] | None = None, columns: int = 16, title: str = "") -> Figure:
+def sheet(rows: list[Tensor], columns: int = 16, title: str = "") -> Figure:
     """Rows of images ``(N, 1, H, W)`` in [0, 1], grey, one block a tensor, at one pixel scale.
 
     Several blocks are interleaved: the first row of each, then the second of each.
     """
     blocks = [block.detach().cpu().clamp(0, 1).numpy()[:, 0] for block in rows]
-    count, height, width = blocks[0].shape
+    count = len(blocks[0])
     columns = min(columns, count)
     lines = []
     for start in range(0, count - count % columns, columns):
         for block in blocks:
             lines.append(np.concatenate(list(np.pad(block[start : start + columns], ((0, 0), (1, 1), (1, 1)))), axis=1))
     canvas = np.concatenate(lines, axis=0)
-    figure = Figure(figsize=(canvas.shape[1] / 60, canvas.shape[0] / 60 + 0.35), dpi=120, layout="constrained")
+    zoom = max(1, SHEET_WIDTH // canvas.shape[1])  # screen pixels a pixel
+    size = (canvas.shape[1] * zoom / 120 + 0.2, canvas.shape[0] * zoom / 120 + 0.4)
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
     axes = figure.subplots()
     axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
-    if titles:
-        axes.set_yticks([(i + 0.5) * (height + 2) for i in range(len(titles))], titles, fontsize=7)
     axes.set_title(title, fontsize=8)
     return figure
 
@@ -36,11 +36,12 @@ def latent_figure(points: np.ndarray, targets: np.ndarray, title: str, class_nam
     """Codes in the plane ``(N, 2)``, coloured by class ``(N,)``."""
     figure = Figure(figsize=(6.4, 5.4), dpi=120, layout="constrained")
     axes = figure.subplots()
+    size = 4 if len(points) > 1000 else 16
     for index, name in enumerate(class_names):
         chosen = points[targets == index]
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=4, linewidths=0, alpha=0.7, color=f"C{index}", label=name)
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=size, linewidths=0, alpha=0.7, color=f"C{index}", label=name)
     axes.set_title(title, fontsize=9)
-    axes.legend(markerscale=4, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axes.legend(markerscale=2, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.set_aspect("equal", adjustable="datalim")
     return figure
 

@@ -18,10 +18,10 @@ from torchmetrics.classification import (
 )
 
 from callbacks.drawing import confusion_figure
-from storage import load_arrays, save_arrays
 from datamodules.images import to_unit_range
 from datamodules.labels import draw_labels, indices_sha256
 from lightning_modules.vae import active_units
+from storage import load_arrays, save_arrays
 
 log = logging.getLogger(__name__)
 

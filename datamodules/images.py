@@ -231,7 +231,7 @@ class FashionMNIST(MNIST):
 
     name = "FashionMNIST"
     train_mean = 0.2860
-    class_names = "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot".split()
+    class_names = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
 
 
 _IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")

@@ -1,5 +1,6 @@
 """Encoders and decoders, sized by their arguments, for images whose height and width divide by four."""
 
+import itertools
 import math
 
 import torch
@@ -38,7 +39,7 @@ def init_xavier(module: nn.Module) -> None:
 def mlp(sizes: list[int], act: str) -> nn.Sequential:
     """Linear layers between the given sizes with an activation after each but the last."""
     layers: list[nn.Module] = []
-    for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+    for size_in, size_out in itertools.pairwise(sizes):
         layers += [nn.Linear(size_in, size_out), activation(act)]
     return nn.Sequential(*layers[:-1])
 

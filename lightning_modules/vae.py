@@ -88,7 +88,9 @@ class VAE(pl.LightningModule):
             raise ValueError(f"model.lr_decay={lr_decay}: accepted are {', '.join(LR_DECAYS)}")
         if binarize and likelihood != "bernoulli":
             raise ValueError("model.binarize=true: binary images need model.likelihood=bernoulli")
-        require_positive(latent_dim=latent_dim, sigma=sigma, lr=lr, nll_samples=nll_samples, nll_images=nll_images or 1)
+        positive = {"latent_dim": latent_dim, "sigma": sigma, "lr": lr, "nll_samples": nll_samples}
+        positive |= {"nll_images": nll_images} if nll_images is not None else {}
+        require_positive(**{f"model.{name}": value for name, value in positive.items()})
         for name, value in {"beta": beta, "warmup_epochs": warmup_epochs, "weight_decay": weight_decay}.items():
             if not value >= 0:
                 raise ValueError(f"model.{name}={value}: expects a number from 0")
@@ -160,7 +162,8 @@ class VAE(pl.LightningModule):
 
     def see(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The images of a batch as the likelihood is to see them, binarised afresh if so configured."""
-        return torch.bernoulli(batch[0]) if self.binarize else batch[0]
+        x = batch[0]
+        return (torch.rand_like(x) < x).to(x.dtype) if self.binarize else x  # twice as fast as torch.bernoulli on a CPU
 
     # Training
 
@@ -176,7 +179,7 @@ class VAE(pl.LightningModule):
         terms = torch.stack([reconstruction.mean(), kl.sum(1).mean()])
         self._sums += terms.detach()
         if batch_idx % self.trainer.log_every_n_steps == 0:
-            self.log("step/loss", terms.detach().sum(), prog_bar=True)
+            self.log("step/negative_elbo", terms.detach().sum(), prog_bar=True)
         weight = self.kl_weight(self.current_epoch + batch_idx / self.trainer.num_training_batches)
         return terms[0] + weight * terms[1]
 
@@ -210,7 +213,7 @@ class VAE(pl.LightningModule):
     def _evaluate(self, batch: tuple[Tensor, Tensor], samples: int) -> None:
         with torch.autocast(self.device.type, enabled=False):
             x = self.see(batch)
-            reconstruction, kl, mean = self(x)
+            reconstruction, kl, mean = self.forward(x)  # not the compiled call: it would be compiled again for this shape
             self._seen.append((reconstruction, kl, mean))
             if samples:
                 done = sum(len(n) for n in self._nll)

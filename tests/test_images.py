@@ -98,7 +98,7 @@ def test_a_failed_download_names_the_file_and_the_ways_out(fake, tmp_path, monke
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
     raw = fake()
     (raw / "t10k-labels-idx1-ubyte").unlink()
-    expected = r"t10k-labels-idx1-ubyte: absent, and the download failed .*; put the four IDX files there, .*paths.data=DIR"
+    expected = r"t10k-labels-idx1-ubyte: absent, and the download failed .*; put the four IDX files .*paths.data=DIR"
     with pytest.raises(DataError, match=expected):
         load(tmp_path)
 

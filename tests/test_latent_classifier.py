@@ -61,8 +61,8 @@ def test_codes_are_the_means_of_the_active_dimensions():
 def test_labels_come_from_the_training_images_only():
     callback = LatentClassifier(LinearSVCHead(), n_labels=50, label_seed=2)
     seen = {}
-    callback.classifier.fit = lambda codes, labels: seen.update(codes=codes, labels=labels) or LinearSVCHead.fit(
-        callback.classifier, codes, labels
+    callback.classifier.fit = lambda codes, labels: (
+        seen.update(codes=codes, labels=labels) or LinearSVCHead.fit(callback.classifier, codes, labels)
     )
     vae, module = fit(callback, epochs=1)
     assert np.bincount(seen["labels"]).tolist() == [5] * 10

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
-from lightning_modules.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Jitter
+from lightning_modules.networks import ConvDecoder, ConvEncoder, Jitter, MLPDecoder, MLPEncoder
 from lightning_modules.vae import VAE, active_units, gaussian_kl
 
 SHAPE = (1, 8, 8)
