@@ -213,7 +213,7 @@ class VAE(pl.LightningModule):
     def _evaluate(self, batch: tuple[Tensor, Tensor], samples: int) -> None:
         with torch.autocast(self.device.type, enabled=False):
             x = self.see(batch)
-            reconstruction, kl, mean = self.forward(x)  # not the compiled call: it would be compiled again for this shape
+            reconstruction, kl, mean = self.forward(x)  # eager: self(x) would be compiled anew for this shape
             self._seen.append((reconstruction, kl, mean))
             if samples:
                 done = sum(len(n) for n in self._nll)
