@@ -141,7 +141,7 @@ class _Composer:
     def _is_value(self, override: Override) -> bool:
         return (
             override.key_or_group.split("@")[0] not in self.groups
-            and not override.key_or_group.startswith("hydra.")
+            and not override.key_or_group.startswith(("hydra.", "hydra/"))
             and not override.is_add()
             and not override.is_force_add()
             and not override.is_delete()

@@ -142,7 +142,7 @@ def load_model(config: dict, checkpoint: Path) -> pl.LightningModule:
 
 def test_metrics(config: dict, model: pl.LightningModule, datamodule: pl.LightningDataModule, folder: Path) -> dict:
     """The model's own figures on the test set: ``test_elbo``, ``test_nll``, ``active_units``, ..."""
-    trainer = make_trainer(config, folder, [EpochSeed(config["seed"])], logger=False, enable_progress_bar=False)
+    trainer = make_trainer(config, folder, [EpochSeed(config["seed"])], logger=False)
     logged = trainer.test(model, datamodule, verbose=False)[0]
     metrics = {name.replace("/", "_").replace("test_active", "active"): value for name, value in logged.items()}
     return {name: int(value) if name in COUNTS else value for name, value in metrics.items()}

@@ -8,6 +8,7 @@ command, 1 if a job failed.
 """
 
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def main() -> int:
     try:
         if first.sweep is not None and not command.multirun:
             raise ValueError(f"sweep={first.sweep}: names a sweep, and needs -m")
+        if first.sweep is not None and not re.fullmatch(r"\w[\w.+-]*", str(first.sweep)):
+            raise ValueError(f"sweep={first.sweep}: a name is made of letters, digits and . _ + -")
         jobs.preflight(command)
     except (ValueError, TypeError, OSError) as error:
         compose.fail(str(error), "train.py")

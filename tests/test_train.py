@@ -173,6 +173,7 @@ def test_fresh_sets_the_old_fit_aside(command, tmp_path):
         (["dataset=mnist", "paths.data=nowhere"], "train.py: nowhere/MNIST/raw/train-images-idx3-ubyte: absent"),
         (["paths.outputs=/proc/nothing"], "train.py: paths.outputs=/proc/nothing: can't be written"),
         (["sweep=name"], "train.py: sweep=name: names a sweep, and needs -m"),
+        (["-m", "sweep=../x"], "train.py: sweep=../x: a name is made of letters, digits"),
         (["model._target_=os.system"], "train.py: _target_=os.system: only classes of"),
         (["+model.encoder.hiden=3"], "lightning_modules.vae.VAE: ConvEncoder.* unexpected keyword argument 'hiden'"),
     ],
