@@ -27,7 +27,7 @@ def test_one_epoch_of_the_headline_sweep(command, data, tmp_path):
 @pytest.mark.real_data
 @pytest.mark.slow
 def test_one_epoch_of_m1_is_a_likelihood(command, data, tmp_path):
-    """Bernoulli ELBO on binarised MNIST after one epoch: around -150 nats; an untrained or mean-reduced one is far off."""
+    """The Bernoulli ELBO on binarised MNIST after one epoch; an untrained or mean-reduced one is far off."""
     code, _, _ = command(
         "train", "model=vae_mlp", "dataset=mnist", "trainer.max_epochs=1", "model.nll_images=200",
         f"paths.data={data}", "trainer.enable_progress_bar=false", "trainer.precision=32-true",
