@@ -190,7 +190,12 @@ class MNIST(Images):
     name = "MNIST"
     image_shape = (1, 28, 28)
     train_total, test_total = 60_000, 10_000
-    train_mean = 0.1307  # of the training pixels; tells MNIST's files from Fashion-MNIST's, which are alike otherwise
+    # What tells MNIST's files from Fashion-MNIST's: the training pixels' mean, and how many images each class has
+    train_mean = 0.1307
+    class_counts = {
+        "train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+        "t10k": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    }
 
     def __init__(self, batch_size: int = 128, val_size: int = 5000, **kwargs):
         super().__init__(batch_size, val_size, **kwargs)
@@ -231,6 +236,7 @@ class FashionMNIST(MNIST):
 
     name = "FashionMNIST"
     train_mean = 0.2860
+    class_counts = {"train": (6000,) * 10, "t10k": (1000,) * 10}
     class_names = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
 
 
@@ -246,8 +252,12 @@ def _read_official(dataset: type[MNIST], raw: Path) -> tuple[Split, Split]:
         shape = (total, *dataset.image_shape[1:]) if "images" in file else (total,)
         arrays.append(read_idx(raw / f"{file}-ubyte", shape, remedy))
     for array, file in zip(arrays, _IDX_FILES, strict=True):
-        if "labels" in file and array.max() >= dataset.num_classes:
-            raise DataError(f"{raw / file}-ubyte: has a label {array.max()}, classes are 0 to 9; {remedy}")
+        counts = tuple(np.bincount(array, minlength=10).tolist()) if "labels" in file else None
+        if counts and counts != dataset.class_counts[file.split("-")[0]]:
+            raise DataError(
+                f"{raw / file}-ubyte: not {dataset.name}'s labels, of class 0 there are {counts[0]} "
+                f"(another data set's file?); {remedy}"
+            )
         if "images" in file and abs(array.mean() / 255 - dataset.train_mean) > 0.02:
             raise DataError(
                 f"{raw / file}-ubyte: mean pixel {array.mean() / 255:.3f} where {dataset.name} has "

@@ -145,6 +145,10 @@ class Jitter(nn.Module):
         self.shift, self.rotation, self.scale, self.tone = shift, math.radians(rotation), scale, tone
 
     def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # coordinates in bfloat16 would be off by pixels' tenths
+            return self._jitter(x)
+
+    def _jitter(self, x: Tensor) -> Tensor:
         uniform = torch.rand(len(x), 8, device=x.device) * 2 - 1
         angle, sx, sy, shear = (uniform[:, :4] * uniform.new_tensor([self.rotation, *3 * [self.scale]])).unbind(1)
         shift = uniform[:, 4:6] * 2 * self.shift  # the grid's coordinates run from -1 to 1

@@ -223,6 +223,8 @@ class VAE(pl.LightningModule):
 
     def _log_evaluation(self, stage: str) -> None:
         reconstruction, kl, means = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        if not torch.isfinite(reconstruction.sum() + kl.sum()):
+            raise RuntimeError("the ELBO is no longer finite: training has diverged; lower model.lr or model.beta")
         active = active_units(means)
         self._log_terms(stage, reconstruction.mean(), kl.sum(1).mean())
         self.log(f"{stage}/active_units", active.sum().float())

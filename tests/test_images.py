@@ -22,6 +22,7 @@ def fake(tmp_path, monkeypatch):
     for dataset in (MNIST, FashionMNIST):
         monkeypatch.setattr(dataset, "train_total", 300)
         monkeypatch.setattr(dataset, "test_total", 100)
+        monkeypatch.setattr(dataset, "class_counts", {"train": (30,) * 10, "t10k": (10,) * 10})
 
     def make(name: str = "MNIST") -> Path:
         raw = tmp_path / name / "raw"
@@ -30,7 +31,7 @@ def fake(tmp_path, monkeypatch):
             pixels = np.full((count, 28, 28), MEAN[name], np.uint8)
             header = struct.pack(">4i", 2051, count, 28, 28)
             (raw / f"{part}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
-            labels = np.arange(count, dtype=np.uint8) % 10
+            labels = (np.arange(count) % 10).astype(np.uint8)
             (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, count) + labels.tobytes())
         return raw
 
@@ -72,7 +73,7 @@ def damage(raw: Path, kind: str) -> str:
         return r"train-images-idx3-ubyte: holds 100x28x28 where 300x28x28 is due \(train and test files swapped\?\)"
     if kind == "a label of 12":
         labels_file.write_bytes(labels_file.read_bytes()[:-1] + bytes([12]))
-        return "train-labels-idx1-ubyte: has a label 12, classes are 0 to 9"
+        return r"train-labels-idx1-ubyte: not MNIST's labels, of class 0 there are 30 \(another data set's file\?\)"
     content = bytearray(images_file.read_bytes())
     content[16:] = bytes([MEAN["FashionMNIST"]]) * (len(content) - 16)
     images_file.write_bytes(content)
