@@ -17,7 +17,9 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-NEVER_IN_A_NAME = ("sweep", "fresh", "paths.data", "paths.outputs")
+ALWAYS_NAMED = ("model", "dataset", "classifier", "n_labels", "label_seed", "seed")
+NEVER_SWEPT = ("sweep", "fresh", "paths.data", "paths.outputs")
+FOLDERS_OF_HYDRA = ("hydra.run", "hydra.sweep.", "hydra.job.name", "hydra.job.chdir")
 CONF = Path(__file__).resolve().parent / "conf"
 
 
@@ -37,15 +39,17 @@ class Command:
 
     Attributes:
         jobs: the configuration of each job, in the order they run; more than one only in a sweep.
-        multirun: whether it is a sweep (``-m``).
-        unnamed: the keys left out of the jobs' folder names: those with one value, unless nothing has several.
         choices: of each job, group to option.
+        names: of each job's folder in a sweep: what was swept, and which model, data and labels were named.
+        multirun: whether it is a sweep (``-m``).
+        unnamed: the keys that are left out of those names.
     """
 
     jobs: list[DictConfig]
+    choices: list[dict[str, str]]
+    names: list[str]
     multirun: bool
     unnamed: list[str]
-    choices: list[dict[str, str]]
 
 
 def read_command(config_name: str, arguments: list[str]) -> Command | None:
@@ -57,18 +61,19 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
     Raises:
         Mistake: unknown or misspelt group, option or key, or a value of the wrong kind.
     """
-    flags = get_args_parser().parse_intermixed_args(arguments)
+    flags = _read_flags(arguments)
     if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
         return None
     overrides = [_parse(text) for text in flags.overrides]
+    for override in overrides:
+        if override.key_or_group.startswith(FOLDERS_OF_HYDRA):
+            raise Mistake(f"{override.key_or_group}: folders are named by paths.outputs=DIR and sweep=NAME")
     swept = [o for o in overrides if o.is_sweep_override()]
     if swept and not flags.multirun:
         raise Mistake(f"{swept[0].input_line} names several values: add -m to run a job for each")
-    values = [
-        [_parse(f"{o.get_key_element()}={v}") for v in o.sweep_string_iterator()] if o in swept else [o]
-        for o in overrides
-    ]
-    jobs, choices = [], []
+    unnamed = [o.key_or_group for o in overrides if o not in swept and o.key_or_group not in ALWAYS_NAMED]
+    values = [_values(o) if o in swept else [o] for o in overrides]
+    jobs, choices, names = [], [], []
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composer = _Composer(config_name)
         for combination in itertools.product(*values):
@@ -77,8 +82,36 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
             OmegaConf.set_struct(job, False)
             del job["hydra"]
             jobs.append(job)
-    unnamed = [o.key_or_group for o in overrides if o not in swept and (swept or o.key_or_group in NEVER_IN_A_NAME)]
-    return Command(jobs, flags.multirun, unnamed, choices)
+            # as Hydra's override_dirname does it
+            names.append(",".join(sorted(o.input_line for o in combination if o.key_or_group not in unnamed)))
+    if flags.multirun:
+        for name in names:
+            if not name or "/" in name or len(name) > 200:
+                why = "no name for a job's folder; sweep a setting" if not name else "can't name a job's folder"
+                raise Mistake(f"-m: {name[:80]} {why}")
+    return Command(jobs, choices, names, flags.multirun, unnamed)
+
+
+def _read_flags(arguments: list[str]):
+    parser = get_args_parser()
+
+    def refuse(message: str):
+        raise Mistake(f"{message}; settings are given as key=value")
+
+    parser.error = refuse
+    flags = parser.parse_intermixed_args(arguments)
+    if flags.config_path or flags.config_name or flags.config_dir or flags.experimental_rerun:
+        raise Mistake("--config-path, --config-name, --config-dir, --experimental-rerun: not supported here")
+    return flags
+
+
+def _values(override: Override) -> list[Override]:
+    if override.key_or_group in NEVER_SWEPT:
+        raise Mistake(f"{override.input_line}: one value for a whole sweep")
+    try:
+        return [_parse(f"{override.get_key_element()}={value}") for value in override.sweep_string_iterator()]
+    except HydraException:
+        raise Mistake(f"{override.input_line}: name the values, as {override.key_or_group}=A,B") from None
 
 
 def quoted(argument: str) -> str:
@@ -109,6 +142,7 @@ class _Composer:
     def __init__(self, config_name: str):
         self.config_name = config_name
         self.groups = sorted(p.name for p in CONF.iterdir() if p.is_dir())
+        self.base = compose(config_name)
         self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def job(self, overrides: list[Override]) -> DictConfig:
@@ -129,6 +163,9 @@ class _Composer:
                 OmegaConf.update(job, override.key_or_group, override.value(), merge=True)
             for override in plain:
                 _require_same_kind(override.key_or_group, job, reference)
+            for key, default in self.base.items_ex(resolve=False):
+                if default is not None and job.get(key) is None:
+                    raise Mistake(f"{key}: can't be left out")
             for key in job:
                 if key != "hydra" and OmegaConf.is_config(job[key]):
                     OmegaConf.to_container(job[key], resolve=True)
@@ -158,8 +195,9 @@ class _Composer:
         text = str(error)
         if found := re.search(r"Could not override '([^']+)'", text):
             key = found.group(1).split("@")[0]
-            keys = _keys(compose(self.config_name))
+            keys = _keys(self.base)
             accepted = [*self.groups, *keys]
+            accepted = [name for name in accepted if name != key]
             near = nearest(key, accepted) or nearest(key, [k.rpartition(".")[2] for k in keys])
             branch = key.rpartition(".")[0]
             while branch and branch not in keys:

@@ -25,9 +25,9 @@ def main() -> int:
         if len(asked) != 1 or command.multirun:
             raise compose.Mistake("give one of run=DIR, sweep=DIR, fit=DIR")
         folder = Path(str(config[asked[0]]))
-        proof = {"run": "result.json", "sweep": "", "fit": "fit.json"}[asked[0]]
-        if not (folder / proof).exists():
-            raise compose.Mistake(f"{asked[0]}={folder}: no such folder, or no {proof or 'jobs'} in it")
+        proof = {"run": "result.json", "sweep": "*/config.yaml", "fit": "fit.json"}[asked[0]]
+        if not any(folder.glob(proof)):
+            raise compose.Mistake(f"{asked[0]}={folder}: no such folder, or no {proof} in it")
     except compose.Mistake as mistake:
         compose.fail(str(mistake), "evaluate.py")
 
@@ -63,7 +63,9 @@ def evaluate_run(folder: Path, settings) -> int:
     datamodule.setup()
     model = fitting.load_model(config, fit / "last.ckpt")
     metrics = fitting.test_metrics(config, model, datamodule, fit)
-    for callback in config["callbacks"]["post_fit"].values():
+    for callback in (config["callbacks"]["post_fit"] or {}).values():
+        if callback is None:
+            continue
         callback = fitting.build(callback, folder=folder)
         callback.reload(model, datamodule)
         metrics |= callback.metrics

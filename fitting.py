@@ -20,7 +20,7 @@ from storage import AtomicCheckpointIO, load_checkpoint, read_json, write_json
 log = logging.getLogger("train")
 BATCHES_PER_REFRESH = 20  # of the progress bar, which costs as much as a small step
 COUNTS = ("active_units", "test_nll_samples", "test_nll_images")  # Lightning logs floats only
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "64-true")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 def resolve_precision(precision: str | int, accelerator: str) -> str:
@@ -29,8 +29,8 @@ def resolve_precision(precision: str | int, accelerator: str) -> str:
     Raises:
         ValueError: for a precision that is not known to train here.
     """
-    if str(precision) in ("32", "64"):
-        precision = f"{precision}-true"
+    if str(precision) == "32":
+        precision = "32-true"
     if precision not in PRECISIONS:
         raise ValueError(f"trainer.precision={precision}: accepted are {', '.join(PRECISIONS)}")
     if precision != "auto":
@@ -105,7 +105,7 @@ def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule, obser
     model = build(config["model"])
     if config["compile"]:
         model.compile()
-    callbacks = [build(c, fit_folder=fit.folder) for c in config["callbacks"]["fit"].values()]
+    callbacks = [build(c, fit_folder=fit.folder) for c in (config["callbacks"]["fit"] or {}).values() if c]
     if config["trainer"]["enable_progress_bar"]:
         callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH))
     checkpoint = ModelCheckpoint(

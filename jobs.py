@@ -10,14 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import compose
 import runs
 from callbacks.epoch_seed import EpochSeed
 from fitting import build, find_or_train, make_trainer, plain, quiet, stored_test_metrics
-from storage import read_json, write_json, write_text
+from storage import DamagedFile, read_json, write_json, write_text
 
 log = logging.getLogger("train")
+TRAINER_SETTINGS = {
+    "_target_", "max_epochs", "precision", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches",
+    "accelerator", "devices", "log_every_n_steps", "enable_progress_bar", "enable_model_summary",
+    "num_sanity_val_steps", "deterministic", "limit_train_batches", "check_val_every_n_epoch",
+}  # fmt: skip
 
 
 def fit_of(config: dict, choices: dict[str, str]) -> runs.Fit:
@@ -42,17 +48,14 @@ def preflight(command: compose.Command) -> None:
     fits: dict[str, runs.Fit] = {}
     for cfg, choices in zip(command.jobs, command.choices, strict=True):
         config = plain(cfg)
-        if config["trainer"]["devices"] != 1:
-            raise ValueError(f"trainer.devices={config['trainer']['devices']}: a fit runs on one device")
-        if not isinstance(epochs := config["trainer"]["max_epochs"], int) or epochs < 1:
-            raise ValueError(f"trainer.max_epochs={epochs}: expects a positive whole number")
+        once(config["trainer"], lambda c=config: check_trainer(c["trainer"]))
         EpochSeed(config["seed"])
         datamodule = once(config["dataset"], lambda c=config: build(c["dataset"]))
         once(config["model"], lambda c=config: build(c["model"]))
         datamodule.setup()
-        for callback in config["callbacks"]["fit"].values():
+        for callback in named(config, "fit"):
             once(callback, lambda c=callback: build(c))
-        for callback in config["callbacks"]["post_fit"].values():
+        for callback in named(config, "post_fit"):
             once([config["dataset"], callback], lambda c=callback, d=datamodule: build(c).check(d))
         fit = once(
             {k: config[k] for k in ("model", "dataset", "trainer", "seed", "compile")},
@@ -69,18 +72,38 @@ def preflight(command: compose.Command) -> None:
             fit.check()
 
 
+def check_trainer(settings: dict) -> None:
+    """Raises ValueError for settings of the trainer that a fit can't be made with."""
+    if settings["devices"] != 1:
+        raise ValueError(f"trainer.devices={settings['devices']}: a fit runs on one device")
+    for name in ("max_epochs", "log_every_n_steps"):
+        if type(settings[name]) is not int or settings[name] < 1:
+            raise ValueError(f"trainer.{name}={settings[name]}: expects a positive whole number")
+    clip = settings["gradient_clip_val"]
+    if clip is not None and (type(clip) not in (int, float) or clip <= 0):
+        raise ValueError(f"trainer.gradient_clip_val={clip}: expects a positive number")
+    if unknown := settings.keys() - TRAINER_SETTINGS:
+        raise ValueError(f"trainer.{min(unknown)}: no such setting; trainer has {', '.join(sorted(TRAINER_SETTINGS))}")
+    try:
+        make_trainer({"trainer": settings}, Path("."), [], logger=False)
+    except (MisconfigurationException, RuntimeError, TypeError) as error:
+        raise ValueError(f"trainer: {str(error).splitlines()[0]}") from None
+
+
 def run_job(cfg: DictConfig, choices: dict[str, str], overrides: list[str], folder: Path) -> None:
     """Runs one job into ``folder``; a failure is written down, not raised."""
     quiet()
     config = plain(cfg)
     fit = fit_of(config, choices)
     identity = job_identity(config, fit)
-    earlier = folder / "result.json"
-    if earlier.exists():
-        result = read_json(earlier)
-        same = (result["job"], result["fit_created"]) == (identity, fit.record.get("created"))
-        if result["status"] == "ok" and same:
-            log.info(f"{folder.name}: finished before, accuracy {result['metrics'].get('accuracy', float('nan')):.4f}")
+    if (folder / "result.json").exists():
+        try:
+            result = read_json(folder / "result.json")
+        except DamagedFile as error:
+            result = {"status": "damaged"}
+            log.warning(str(error))
+        if result["status"] == "ok" and (result["job"], result["fit_created"]) == (identity, fit.record.get("created")):
+            log.info(f"{folder.name}: finished before, {in_short(result)}")
             return
         if kept := runs.set_results_aside(folder):
             log.info(f"{folder.name}: another result was here, kept in {kept.name}")
@@ -88,7 +111,8 @@ def run_job(cfg: DictConfig, choices: dict[str, str], overrides: list[str], fold
     result = {
         "status": "failed", "choices": choices, "overrides": overrides, "n_labels": config["n_labels"],
         "label_seed": config["label_seed"], "seed": config["seed"], "labels_sha256": None, "fit": fit.name,
-        "fit_created": None, "fit_reused": None, "job": identity, "metrics": {}, "seconds": {}, "error": None,
+        "fit_created": None, "fit_reused": None, "job": identity, "setting": setting(config, fit),
+        "metrics": {}, "seconds": {}, "error": None,
         "versions": versions(), "created": runs.timestamp(),
     }  # fmt: skip
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
@@ -108,27 +132,44 @@ def run_job(cfg: DictConfig, choices: dict[str, str], overrides: list[str], fold
 
 def _run(config: dict, fit: runs.Fit, folder: Path, result: dict) -> None:
     datamodule, reused = find_or_train(config, fit)
-    start = time.perf_counter()
     result |= {"fit_reused": reused, "fit_created": fit.record["created"]}
     result["seconds"]["fit"] = 0.0 if reused else fit.record["seconds"]
     result["metrics"] |= stored_test_metrics(config, fit, datamodule)
-    callbacks = [build(c, folder=folder, fit_folder=fit.folder) for c in config["callbacks"]["post_fit"].values()]
+    post_fit = named(config, "post_fit")
+    cache = fit.cache(runs.targets(post_fit))
+    callbacks = [build(c, folder=folder, cache=cache) for c in post_fit]
     # The epochs are all there: Lightning trains none and calls on_fit_end.
-    trainer = make_trainer(config, fit.folder, callbacks, logger=False, enable_progress_bar=False)
+    trainer = make_trainer(config, fit.folder, list(callbacks), logger=False, enable_progress_bar=False)
     trainer.fit(build(config["model"]), datamodule, ckpt_path=fit.checkpoint)
-    result["seconds"]["classify"] = round(time.perf_counter() - start, 3)
+    result["seconds"]["classify"] = round(sum(callback.seconds for callback in callbacks), 3)
     for callback in callbacks:
         result["metrics"] |= callback.metrics
         result |= callback.facts
     _to_tensorboard(config, result, folder, {k: v for c in callbacks for k, v in c.figures.items()})
-    shown = ", ".join(f"{k} {result['metrics'][k]:.4f}" for k in ("accuracy", "f1") if k in result["metrics"])
-    log.info(f"{folder.name}: {shown} on {'the fit found' if reused else 'the new fit'} {fit.name}")
+    log.info(f"{folder.name}: {in_short(result)} on {'the fit found' if reused else 'the new fit'} {fit.name}")
 
 
 def job_identity(config: dict, fit: runs.Fit) -> str:
     """What decides a job's result beside its fit: the post-fit callbacks, their code, and what the test reads."""
-    post_fit = config["callbacks"]["post_fit"]
+    post_fit = runs.canonical(named(config, "post_fit"))
     return runs.digest([fit.name, post_fit, runs.source_digests(runs.targets(post_fit)), fit.test_file.name])[:16]
+
+
+def setting(config: dict, fit: runs.Fit) -> str:
+    """A job's identity but for the draw of the labels: the jobs that a table may average."""
+    undrawn = [{k: v for k, v in callback.items() if k != "label_seed"} for callback in named(config, "post_fit")]
+    identity = fit.identity | {"dataset": {k: v for k, v in fit.identity["dataset"].items() if k != "label_seed"}}
+    return runs.digest(runs.canonical([identity, undrawn, runs.source_digests(runs.targets(undrawn))]))[:16]
+
+
+def named(config: dict, group: str) -> list[dict]:
+    """The callbacks of a group (``fit`` or ``post_fit``) that are not switched off with null."""
+    return [callback for callback in (config["callbacks"][group] or {}).values() if callback is not None]
+
+
+def in_short(result: dict) -> str:
+    """A result's headline metrics."""
+    return ", ".join(f"{k} {result['metrics'][k]:.4f}" for k in ("accuracy", "f1") if k in result["metrics"])
 
 
 def _to_tensorboard(config: dict, result: dict, folder: Path, figures: dict) -> None:

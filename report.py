@@ -29,7 +29,7 @@ def read_results(folder: Path) -> list[dict]:
                 results.append(read_json(job / "result.json") | {"job_name": job.name})
             except DamagedFile as error:
                 results.append({"status": "failed", "job_name": job.name, "error": str(error)})
-        elif (job / "train.log").exists():
+        elif (job / "train.log").exists() or (job / "config.yaml").exists():
             results.append({"status": "failed", "job_name": job.name, "error": "no result (running, or killed)"})
     return results
 
@@ -58,13 +58,16 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
     keys = [*(k for k in LEADING if k in keys), *(k for k in keys if k not in LEADING)]
     varying = [k for k in keys if len({str(values.get(k)) for _, values in with_settings}) > 1]
     shown = [k for k in keys if k in varying or k in LEADING]
-    groups: dict[tuple, list[dict]] = {}
-    for result, values in with_settings:
-        groups.setdefault(tuple(values.get(k) for k in shown), []).append(result)
+    groups: dict[tuple, dict] = {}
+    for result, values in sorted(with_settings, key=lambda pair: pair[0].get("created", "")):
+        # One setting is one row, even where its name in the table is another's; one draw counts once, the newest.
+        key = (*(values.get(k) for k in shown), result.get("setting"))
+        groups.setdefault(key, {})[result["label_seed"]] = result
     rows = []
-    for key, members in sorted(groups.items(), key=lambda item: [_sortable(v) for v in item[0]]):
+    for key, draws in sorted(groups.items(), key=lambda item: [_sortable(v) for v in item[0]]):
+        members = list(draws.values())
         good = [m for m in members if m["status"] == "ok"]
-        row = dict(zip(shown, key, strict=True)) | {"draws": len(good), "failed": len(members) - len(good)}
+        row = dict(zip(shown, key, strict=False)) | {"draws": len(good), "failed": len(members) - len(good)}
         for metric in METRICS:
             row[metric] = _mean_std([m["metrics"][metric] for m in good if metric in m["metrics"]])
         rows.append(row)
@@ -208,15 +211,22 @@ def show(folder: Path) -> list[dict]:
     print(f"\n{folder}")
     table = Table()
     quoted = _quoted(rows)
-    for name in _header(shown, quoted):
+    header = _header(shown, quoted)
+    console = Console(width=None if Console().is_terminal else 140)
+    narrow = ["precision %", "recall %"] if console.width < 110 else []  # results.md has them all
+    for name in header:
+        if name in narrow:
+            continue
         table.add_column(name, justify="right" if name.endswith("%") else "left", no_wrap=name not in quoted)
     for row in rows:
-        table.add_row(*_cells(shown, quoted, row))
-    Console(width=None if Console().is_terminal else 140).print(table)
+        cells = zip(header, _cells(shown, quoted, row), strict=True)
+        table.add_row(*(cell for name, cell in cells if name not in narrow))
+    console.print(table)
     for result in results:
         if result["status"] != "ok":
             print(f"failed: {result['job_name']}: {result.get('error')}")
-    print(f"tables and chart: {folder / 'results.md'}, {folder / 'results.csv'}, {folder / 'accuracy.png'}")
+    files = [folder / name for name in ("results.md", "results.csv", "accuracy.png") if (folder / name).exists()]
+    print(f"tables and chart: {', '.join(map(str, files))}")
     return results
 
 
@@ -234,4 +244,4 @@ def show_single(folder: Path) -> list[dict]:
         Console().print(table)
     else:
         print(f"failed: {result.get('error')}")
-    return [result]
+    return [result | {"job_name": folder.name}]

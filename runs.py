@@ -17,11 +17,12 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from storage import load_checkpoint, read_json, write_json, write_text
+from storage import DamagedFile, load_checkpoint, read_json, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent
 PACKAGES = ("lightning_modules", "datamodules", "callbacks", "classifiers")
@@ -53,7 +54,8 @@ def require_known_targets(config) -> None:
 def source_digests(names: list[str]) -> dict[str, str]:
     """Digest of each source file behind the named classes, with what these import from our packages.
 
-    Files are compared as syntax trees without docstrings: a comment or a line break changes nothing.
+    Files are compared as syntax trees without docstrings: a comment or a line break changes nothing. Each is read once
+    in a process: what is digested is what was imported, also if it is edited while a sweep runs.
 
     Returns:
         relative path of the file to 16 hexadecimal digits.
@@ -62,29 +64,35 @@ def source_digests(names: list[str]) -> dict[str, str]:
     waiting = list(names)
     while waiting:
         path = _module_file(waiting.pop())
-        if path is None or (key := path.relative_to(ROOT).as_posix()) in digests:
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [f"{node.module}.{alias.name}" for alias in node.names]
-            body = getattr(node, "body", None)
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = body[1:] or [ast.Pass()]
-        digests[key] = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]
+        if path is not None and (key := path.relative_to(ROOT).as_posix()) not in digests:
+            digests[key], imports = _read_source(path)
+            waiting += imports
     return dict(sorted(digests.items()))
 
 
+@cache
+def _read_source(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The digest of a file, and the names it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            here = path.relative_to(ROOT).parts[: -node.level] if node.level else ()
+            base = ".".join((*here, node.module) if node.module else here)
+            imports += [f"{base}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16], tuple(imports)
+
+
 def _module_file(name: str) -> Path | None:
-    """The file of ``package.module`` or ``package.module.Class``, if it is ours."""
-    if name.split(".")[0] not in PACKAGES:
-        return None
+    """The file of ``module`` or ``module.Class``, if it is ours."""
     for candidate in (name, name.rpartition(".")[0]):
-        path = ROOT / (candidate.replace(".", "/") + ".py")
-        if path.is_file():
-            return path
+        for path in (ROOT / (candidate.replace(".", "/") + ".py"), ROOT / candidate.replace(".", "/") / "__init__.py"):
+            if candidate and path.is_file():
+                return path
     return None
 
 
@@ -100,6 +108,15 @@ def digest(content) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def canonical(content):
+    """Plain values with whole floats as integers: ``beta=1`` and ``beta=1.0`` are one setting."""
+    if isinstance(content, dict):
+        return {key: canonical(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [canonical(value) for value in content]
+    return int(content) if isinstance(content, float) and content.is_integer() else content
+
+
 class Fit:
     """One training run: its identity and its folder.
 
@@ -112,11 +129,11 @@ class Fit:
     def __init__(self, config: dict, label: str, outputs: Path):
         self.config = config
         self.identity = {
-            "model": weights_part(config["model"]),
-            "dataset": weights_part(config["dataset"]),
-            "trainer": {k: v for k, v in config["trainer"].items() if k not in NOT_IN_THE_WEIGHTS},
+            "model": canonical(weights_part(config["model"])),
+            "dataset": canonical(weights_part(config["dataset"])),
+            "trainer": canonical({k: v for k, v in config["trainer"].items() if k not in NOT_IN_THE_WEIGHTS}),
             "seed": config["seed"],
-            "compile": config["compile"],
+            "compile": bool(config["compile"]),
             "code": source_digests([*targets(config["model"]), *targets(config["dataset"]), ALWAYS_IN_A_FIT]),
         }
         self.label = label
@@ -125,6 +142,7 @@ class Fit:
         self.checkpoint = self.folder / "last.ckpt"
         # What only the test reads changes no weight, so its results are kept by what it was given.
         test_only = {k: v for k, v in config["model"].items() if k not in self.identity["model"]}
+        test_only["eval_batch_size"] = config["dataset"].get("eval_batch_size")
         self.test_file = self.folder / f"test-{digest(test_only)[:8]}.json"
 
     @property
@@ -139,7 +157,11 @@ class Fit:
 
     @property
     def finished(self) -> bool:
-        return self.record.get("status") == "finished"
+        return self.record.get("status") == "finished" and self.checkpoint.exists()
+
+    def cache(self, classes: list[str]) -> Path:
+        """A folder for what the code of the named classes derives from these weights."""
+        return self.folder / f"derived-{digest([self.record.get('created'), source_digests(classes)])[:8]}"
 
     def check(self) -> None:
         """Raises :class:`storage.DamagedFile` if a checkpoint is there that can't be read."""
@@ -169,6 +191,8 @@ class Fit:
             on_wait(owner.read_text(encoding="utf-8") if owner.exists() else "another process")
             lock.acquire()
         try:
+            for left_over in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+                left_over.unlink()
             owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield
         finally:
@@ -180,8 +204,9 @@ class Fit:
         others = []
         for path in self.folder.parent.glob(f"{self.label}-????????/identity.json"):
             if path.parent != self.folder:
-                differences = _differences(read_json(path), self.identity)
-                others.append((len(differences), -path.stat().st_mtime, path.parent.name, differences))
+                with contextlib.suppress(DamagedFile):
+                    differences = _differences(read_json(path), self.identity)
+                    others.append((len(differences), -path.stat().st_mtime, path.parent.name, differences))
         if not others:
             return ""
         _, _, name, differences = min(others)
@@ -255,11 +280,13 @@ def require_writable(outputs: Path) -> None:
 
 
 def set_results_aside(folder: Path) -> Path | None:
-    """Moves the files of an earlier result in a job's folder into ``earlier-N``; nothing is overwritten."""
+    """Moves the files of an earlier result in a job's folder, all but its log, into ``earlier-N``."""
     if not (folder / "result.json").exists():
         return None
-    files = [path for path in folder.iterdir() if path.is_file()]
-    kept = folder / f"earlier-{1 + len(list(folder.glob('earlier-*')))}"
+    files = [path for path in folder.iterdir() if path.is_file() and path.name != "train.log"]
+    number = 1
+    while (kept := folder / f"earlier-{number}").exists():
+        number += 1
     kept.mkdir()
     for path in files:
         path.rename(kept / path.name)

@@ -46,18 +46,20 @@ def main() -> int:
     import runs
 
     first = command.jobs[0]
-    outputs = Path(first.paths.outputs)
     try:
         if first.sweep is not None and not command.multirun:
             raise ValueError(f"sweep={first.sweep}: names a sweep, and needs -m")
         if first.sweep is not None and not re.fullmatch(r"\w[\w.+-]*", str(first.sweep)):
             raise ValueError(f"sweep={first.sweep}: a name is made of letters, digits and . _ + -")
+        if not isinstance(first.paths.outputs, str):
+            raise ValueError(f"paths.outputs={first.paths.outputs}: expects a folder")
         jobs.preflight(command)
     except (ValueError, TypeError, OSError) as error:
         compose.fail(str(error), "train.py")
 
+    outputs = Path(first.paths.outputs)
     if command.multirun:
-        name = str(first.sweep or runs.new_folder(outputs / "sweeps", runs.short_time()).name)
+        name = runs.new_folder(outputs / "sweeps", runs.short_time()).name if first.sweep is None else str(first.sweep)
         folder = outputs / "sweeps" / name
         folder.mkdir(parents=True, exist_ok=True)
         # Hydra reads flags before settings only
@@ -66,15 +68,18 @@ def main() -> int:
     else:
         choices = command.choices[0]
         folder = runs.new_folder(outputs / "runs", f"{runs.short_time()}-{choices['model']}-{choices['dataset']}")
-        sys.argv.append(f"hydra.run.dir={folder.as_posix()}")
+        sys.argv.append(compose.quoted(f"hydra.run.dir={folder.as_posix()}"))
     print(f"{len(command.jobs)} job{'s' * (len(command.jobs) > 1)} into {folder}")
+    interrupted = False
     try:
         run()
-    finally:
-        results = report.show(folder) if command.multirun else report.show_single(folder)
-        print(f"\ntensorboard --logdir {outputs}")
-    done = [result for result in results if result["status"] == "ok"]
-    return 0 if len(done) >= len(command.jobs) else 1
+    except (SystemExit, KeyboardInterrupt):  # Lightning ends the process so, after a signal
+        interrupted = True
+    results = report.show(folder) if command.multirun else report.show_single(folder)
+    print(f"\ntensorboard --logdir {outputs}")
+    done = {result["job_name"] for result in results if result["status"] == "ok"}
+    expected = set(command.names) if command.multirun else {folder.name}
+    return 1 if interrupted or expected - done else 0
 
 
 if __name__ == "__main__":

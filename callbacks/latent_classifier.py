@@ -91,7 +91,7 @@ class LatentClassifier(pl.Callback):
         n_labels: how many labelled images, the same number of each class.
         label_seed: which draw of them.
         folder: where ``classifier.safetensors`` and the confusion matrix go; ``None`` writes nothing.
-        fit_folder: the folder of the fit, whose codes are computed once and kept in ``codes.safetensors``.
+        cache: a folder for what depends on the fit and this code alone: the codes, computed once; ``None`` keeps none.
 
     Attributes:
         metrics: after the fit, ``accuracy``, ``precision``, ``recall``, ``f1``.
@@ -105,12 +105,12 @@ class LatentClassifier(pl.Callback):
         n_labels: int,
         label_seed: int = 0,
         folder: Path | None = None,
-        fit_folder: Path | None = None,
+        cache: Path | None = None,
     ):
         if isinstance(n_labels, bool) or not isinstance(n_labels, int) or n_labels < 1:
             raise ValueError(f"n_labels={n_labels}: expects a positive whole number of labelled images")
         self.classifier, self.n_labels, self.label_seed = classifier, n_labels, label_seed
-        self.folder, self.fit_folder = folder, fit_folder
+        self.folder, self.cache = folder, cache
         self.metrics: dict[str, float] = {}
         self.facts: dict = {}
         self.figures: dict = {}
@@ -145,11 +145,12 @@ class LatentClassifier(pl.Callback):
         self._score(codes, datamodule.class_names)
 
     def _codes(self, module: pl.LightningModule, datamodule: pl.LightningDataModule) -> dict[str, np.ndarray]:
-        file = self.fit_folder / "codes.safetensors" if self.fit_folder else None
+        file = self.cache / "codes.safetensors" if self.cache else None
         if file is not None and file.exists():
             return load_arrays(file)
         codes = latent_codes(module, datamodule)
         if file is not None:
+            file.parent.mkdir(exist_ok=True)
             save_arrays(file, codes)
         return codes
 

@@ -87,7 +87,8 @@ def all_pictures(module: pl.LightningModule, datamodule: pl.LightningDataModule)
     figures["kl_per_dimension"] = kl_figure(gaussian_kl(mean, log_var).mean(0).cpu().numpy())
 
     steps = torch.linspace(0, 1, 14, device=module.device)[:, None]
-    starts, ends = mean[:8], mean[8:16]
+    pairs = min(8, len(mean) // 2)
+    starts, ends = mean[:pairs], mean[pairs : 2 * pairs]
     strips = torch.cat([module.decode(a + steps * (b - a)) for a, b in zip(starts, ends, strict=True)])
     figures["interpolations"] = sheet([strips], columns=14, title="between the codes of two validation images")
 
@@ -95,7 +96,7 @@ def all_pictures(module: pl.LightningModule, datamodule: pl.LightningDataModule)
     if module.latent_dim == 2:
         figures["codes"] = latent_figure(mean.cpu().numpy(), targets, "codes of validation images", names)
         figures["manifold"] = sheet([_manifold(module)], columns=20, title="means of p(x | z), z by normal quantiles")
-    else:
+    elif module.latent_dim > 2:
         pca = PCA(2).fit(mean.cpu().numpy())
         share = pca.explained_variance_ratio_.sum()
         title = f"codes of validation images, first two principal components ({share:.0%} of the variance)"

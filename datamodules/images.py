@@ -110,6 +110,8 @@ class Images(pl.LightningDataModule):
         for key, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "val_size": val_size}.items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"dataset.{key}={value}: expects a positive whole number of images")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"dataset.seed={seed}: expects a whole number from 0")
         if val_size >= self.train_total:
             raise ValueError(f"dataset.val_size={val_size}: {self.name} has {self.train_total} training images")
         if shape is not None and tuple(shape) != self.image_shape:

@@ -28,6 +28,13 @@ def require_positive(**numbers: float) -> None:
             raise ValueError(f"{name}={number}: expects a positive number")
 
 
+def require_non_negative(**numbers: float) -> None:
+    """Raises ValueError for the first number that is less than zero or none at all, by its name."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
+            raise ValueError(f"{name}={number}: expects a number from 0")
+
+
 def init_xavier(module: nn.Module) -> None:
     """Xavier-uniform weights (Glorot & Bengio 2010) and zero biases for every linear and convolutional layer."""
     for layer in module.modules():
@@ -139,9 +146,8 @@ class Jitter(nn.Module):
 
     def __init__(self, shift: float = 0.0, rotation: float = 0.0, scale: float = 0.0, tone: float = 0.0):
         super().__init__()
-        for name, value in {"shift": shift, "rotation": rotation, "scale": scale, "tone": tone}.items():
-            if not value >= 0:
-                raise ValueError(f"corruption.{name}={value}: expects a number from 0")
+        strengths = {"shift": shift, "rotation": rotation, "scale": scale, "tone": tone}
+        require_non_negative(**{f"corruption.{name}": value for name, value in strengths.items()})
         self.shift, self.rotation, self.scale, self.tone = shift, math.radians(rotation), scale, tone
 
     def forward(self, x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.networks import init_xavier, require_positive
+from lightning_modules.networks import init_xavier, require_non_negative, require_positive
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 LR_DECAYS = ("cosine", "none")
@@ -91,9 +91,12 @@ class VAE(pl.LightningModule):
         positive = {"latent_dim": latent_dim, "sigma": sigma, "lr": lr, "nll_samples": nll_samples}
         positive |= {"nll_images": nll_images} if nll_images is not None else {}
         require_positive(**{f"model.{name}": value for name, value in positive.items()})
-        for name, value in {"beta": beta, "warmup_epochs": warmup_epochs, "weight_decay": weight_decay}.items():
-            if not value >= 0:
-                raise ValueError(f"model.{name}={value}: expects a number from 0")
+        from_zero = {"beta": beta, "warmup_epochs": warmup_epochs, "weight_decay": weight_decay}
+        require_non_negative(**{f"model.{name}": value for name, value in from_zero.items()})
+        if len(betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in betas):
+            raise ValueError(f"model.betas={list(betas)}: expects two numbers from 0 to below 1")
+        if encoder is None or decoder is None:
+            raise ValueError("model.encoder and model.decoder: a VAE needs both")
         self.encoder, self.decoder, self.corruption = encoder, decoder, corruption
         self.latent_dim, self.likelihood, self.sigma, self.binarize = latent_dim, likelihood, sigma, binarize
         self.beta, self.warmup_epochs = beta, warmup_epochs

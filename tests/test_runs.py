@@ -68,6 +68,8 @@ def source(tmp_path, monkeypatch):
 
 
 def digests() -> dict[str, str]:
+    """As a new process would see them."""
+    runs._read_source.cache_clear()
     return runs.source_digests(["lightning_modules.model.M"])
 
 
