@@ -40,6 +40,22 @@ def test_draws_become_mean_and_sample_deviation(sweep):
     assert rows[2]["accuracy"] == pytest.approx((0.82, 0.01))
 
 
+def test_a_draw_counts_once_and_settings_are_not_mixed(tmp_path):
+    """The same draw under two names, and the same settings in words with another fit behind them."""
+
+    def setting(job, digest, created):
+        result = json.loads((job / "result.json").read_text())
+        (job / "result.json").write_text(json.dumps(result | {"setting": digest, "created": created}))
+
+    old = write(tmp_path, "mnist", 100, 0, 0.10)
+    setting(old.rename(tmp_path / "n_labels=100"), "a", "2026-01-01")
+    setting(write(tmp_path, "mnist", 100, 0, 0.80), "a", "2026-01-02")
+    setting(write(tmp_path, "mnist", 100, 1, 0.82), "a", "2026-01-02")
+    setting(write(tmp_path, "mnist", 100, 2, 0.50), "b", "2026-01-02")
+    _, rows = report.aggregate(report.read_results(tmp_path))
+    assert [(row["draws"], round(row["accuracy"][0], 4)) for row in rows] == [(2, 0.81), (1, 0.5)]
+
+
 def test_one_draw_has_no_deviation(tmp_path):
     write(tmp_path, "mnist", 100, 0, 0.8123)
     _, rows = report.aggregate(report.read_results(tmp_path))

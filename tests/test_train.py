@@ -38,7 +38,7 @@ def test_a_sweep_trains_one_fit_and_ends_in_a_table(command, tmp_path):
     assert code == 0
     folder = tmp_path / "sweeps" / "first"
     jobs = results(folder)
-    assert list(jobs) == ["n_labels=100", "n_labels=300", "n_labels=50"]
+    assert list(jobs) == [f"dataset=digits,n_labels={n}" for n in (100, 300, 50)]
     assert len(fits(tmp_path)) == 1
     assert sorted(job["fit_reused"] for job in jobs.values()) == [False, True, True]
     for job in jobs.values():
@@ -50,26 +50,30 @@ def test_a_sweep_trains_one_fit_and_ends_in_a_table(command, tmp_path):
         assert job["metrics"]["test_nll"] < -job["metrics"]["test_elbo"]  # importance weighting tightens the bound
         assert set(job["seconds"]) == {"fit", "classify", "total"}
         assert len(job["labels_sha256"]) == 64
-    assert jobs["n_labels=50"]["seconds"]["fit"] > 0 == jobs["n_labels=300"]["seconds"]["fit"]
-    for job in ("n_labels=50", "n_labels=300"):
+    assert (
+        jobs["dataset=digits,n_labels=50"]["seconds"]["fit"]
+        > 0
+        == jobs["dataset=digits,n_labels=300"]["seconds"]["fit"]
+    )
+    for job in ("dataset=digits,n_labels=50", "dataset=digits,n_labels=300"):
         assert f"{100 * jobs[job]['metrics']['accuracy']:.2f}" in out
     assert f"tensorboard --logdir {tmp_path}" in out
     assert {p.name for p in folder.iterdir() if p.is_file()} >= {"results.csv", "results.md", "accuracy.png"}
 
     # again under the same name: what is finished is not run again
     before = {job: (folder / job / "result.json").stat().st_mtime_ns for job in jobs}
-    (folder / "n_labels=300" / "result.json").unlink()
+    (folder / "dataset=digits,n_labels=300" / "result.json").unlink()
     code, out, _ = command("train", "-m", *QUICK, "n_labels=50,100,300", "sweep=first")
     assert code == 0 and out.count("finished before") == 2
     after = {job: (folder / job / "result.json").stat().st_mtime_ns for job in jobs}
-    assert {job for job in jobs if after[job] != before[job]} == {"n_labels=300"}
-    assert results(folder)["n_labels=300"]["metrics"] == jobs["n_labels=300"]["metrics"]
+    assert {job for job in jobs if after[job] != before[job]} == {"dataset=digits,n_labels=300"}
+    assert results(folder)["dataset=digits,n_labels=300"]["metrics"] == jobs["dataset=digits,n_labels=300"]["metrics"]
 
     # another classifier under the same name: a new result, the old one kept
     code, out, _ = command("train", "-m", *QUICK, "n_labels=50,100", "sweep=first", "classifier.C_per_label=0.1")
     assert code == 0
-    assert (folder / "n_labels=50" / "earlier-1" / "result.json").exists()
-    assert results(folder)["n_labels=50"]["fit_reused"] is True
+    assert (folder / "dataset=digits,n_labels=50" / "earlier-1" / "result.json").exists()
+    assert results(folder)["dataset=digits,n_labels=50"]["fit_reused"] is True
 
 
 def test_evaluate_reproduces_a_run_and_redraws_a_fit(command, tmp_path):
@@ -121,9 +125,9 @@ def test_a_failed_job_is_written_down_and_the_others_run(command, tmp_path, monk
     code, out, _ = command("train", "-m", *QUICK, "n_labels=50,100,300", "sweep=s")
     assert code == 1
     jobs = results(tmp_path / "sweeps" / "s")
-    assert [jobs[f"n_labels={n}"]["status"] for n in (50, 100, 300)] == ["ok", "failed", "ok"]
-    assert jobs["n_labels=100"]["error"] == "RuntimeError: out of luck"
-    assert "failed: n_labels=100: RuntimeError: out of luck" in out
+    assert [jobs[f"dataset=digits,n_labels={n}"]["status"] for n in (50, 100, 300)] == ["ok", "failed", "ok"]
+    assert jobs["dataset=digits,n_labels=100"]["error"] == "RuntimeError: out of luck"
+    assert "failed: dataset=digits,n_labels=100: RuntimeError: out of luck" in out
     monkeypatch.undo()
     assert command("train", "-m", *QUICK, "n_labels=50,100,300", "sweep=s")[0] == 0
 
@@ -164,7 +168,7 @@ def test_fresh_sets_the_old_fit_aside(command, tmp_path):
         (["trainer.max_epochs=0"], "train.py: trainer.max_epochs=0: expects a positive whole number"),
         (["trainer.precision=bf17"], "train.py: trainer.precision=bf17: accepted are auto, 32-true, bf16-mixed"),
         (["trainer.devices=2"], "train.py: trainer.devices=2: a fit runs on one device"),
-        (["model.latent_dim=-2"], "train.py: model.latent_dim=-2: expects a positive number"),
+        (["model.latent_dim=-2"], "train.py: latent_dim=-2: expects a positive number"),
         (["model.lr=0"], "train.py: model.lr=0: expects a positive number"),
         (["model.likelihood=poisson"], "train.py: model.likelihood=poisson: accepted are bernoulli, gaussian"),
         (["classifier.C=-1", "classifier.C_per_label=null"], "train.py: classifier.C=-1: expects a positive number"),
@@ -260,6 +264,80 @@ def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path):
     assert len(ok) == 2
     assert ok[0]["metrics"] == ok[1]["metrics"] and ok[0]["labels_sha256"] == ok[1]["labels_sha256"]
     assert ok[0]["fit"] == ok[1]["fit"]
+
+
+def test_a_signal_ends_in_exit_code_1_and_a_result_that_says_so(tmp_path):
+    import signal
+
+    process = spawn(tmp_path, "n_labels=100", "trainer.max_epochs=4000")
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("fits/*/last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, out
+    (result,) = results(tmp_path / "runs").values()
+    assert result["status"] == "failed" and result["error"] and f"failed: {result['error']}" in out
+
+
+def test_codes_are_kept_by_the_code_that_made_them(command, tmp_path, monkeypatch):
+    """Another latent classifier's code must not be given the codes of the old one."""
+    import runs
+
+    command("train", *QUICK, "n_labels=50")
+    true_digests = runs.source_digests
+
+    def edited(names):
+        found = true_digests(names)
+        return found | {"callbacks/latent_classifier.py": "0"} if "callbacks/latent_classifier.py" in found else found
+
+    monkeypatch.setattr(runs, "source_digests", edited)
+    code, out, _ = command("train", *QUICK, "n_labels=50")
+    assert code == 0 and "found finished" in out
+    assert len(list(tmp_path.glob("fits/*/derived-*/codes.safetensors"))) == 2
+
+
+def test_test_figures_are_kept_by_what_the_test_was_given(command, tmp_path):
+    for images in (100, 200):
+        assert command("train", *QUICK, "n_labels=50", f"model.nll_images={images}")[0] == 0
+    found = [result["metrics"]["test_nll_images"] for result in results(tmp_path / "runs").values()]
+    assert sorted(found) == [100, 200] and len(fits(tmp_path)) == 1
+
+
+def test_exit_codes_are_of_this_commands_jobs(command, tmp_path, monkeypatch):
+    from classifiers.linear_svc import LinearSVCHead
+
+    assert command("train", "-m", *QUICK, "n_labels=50,100", "sweep=s")[0] == 0
+    fit = LinearSVCHead.fit
+
+    def fails_at_150(self, codes, labels):
+        if len(codes) == 150:
+            raise RuntimeError("out of luck")
+        return fit(self, codes, labels)
+
+    monkeypatch.setattr(LinearSVCHead, "fit", fails_at_150)
+    assert command("train", "-m", *QUICK, "n_labels=150,100", "sweep=s")[0] == 1
+    assert command("train", "-m", *QUICK, "n_labels=100,50", "sweep=s")[0] == 0
+
+
+def test_a_damaged_result_runs_again(command, tmp_path):
+    command("train", "-m", *QUICK, "n_labels=50,100", "sweep=s")
+    job = next((tmp_path / "sweeps" / "s").glob("*n_labels=50*"))
+    (job / "result.json").write_text("{half")
+    code, _, _ = command("train", "-m", *QUICK, "n_labels=50,100", "sweep=s")
+    assert code == 0 and results(tmp_path / "sweeps" / "s")[job.name]["status"] == "ok"
+    assert (job / "earlier-1" / "result.json").read_text() == "{half" and (job / "train.log").exists()
+
+
+def test_pictures_fit_any_size(command, tmp_path):
+    code, out, _ = command("train", *QUICK, "model=vae_mlp", "model.latent_dim=1", "dataset.val_size=5", "n_labels=50")
+    assert code == 0, out
+
+
+def test_a_path_may_hold_anything(command, tmp_path):
+    outputs = tmp_path / "a b=c,d (e)"
+    code, _, _ = command("train", *QUICK, "n_labels=50", f"paths.outputs='{outputs}'")
+    assert code == 0 and len(results(outputs / "runs")) == 1
 
 
 def test_two_identical_commands_together_train_once(tmp_path):

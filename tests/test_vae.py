@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -78,6 +79,73 @@ def test_loss_does_not_depend_on_the_batch_size_bug():
     many = [term.mean() for term in vae(x.repeat(50, 1, 1, 1))[:2]]
     torch.testing.assert_close(one[1], many[1])
     torch.testing.assert_close(one[0], many[0], rtol=0.05, atol=0)
+
+
+def training_loss(vae: VAE, x: torch.Tensor, epoch: int = 0) -> float:
+    """The loss of ``training_step`` at the first batch of an epoch."""
+    vae._trainer = SimpleNamespace(log_every_n_steps=1, num_training_batches=1, current_epoch=epoch)
+    vae.log = lambda *args, **kwargs: None
+    vae._sums = torch.zeros(2)
+    torch.manual_seed(0)
+    return vae.train().training_step((x, None), 0).item()
+
+
+def test_batch_summed_training_loss_bug():
+    vae, x, _ = linear_gaussian()
+    assert training_loss(vae, x.repeat(50, 1, 1, 1)) == pytest.approx(training_loss(vae, x), rel=0.05)
+
+
+def test_training_minimises_reconstruction_plus_weighted_kl():
+    vae, x, _ = linear_gaussian()
+    torch.manual_seed(0)
+    reconstruction, kl = (term.mean().item() for term in (vae(x)[0], vae(x)[1].sum(1)))
+    vae.beta, vae.warmup_epochs = 3.0, 4.0
+    losses = [training_loss(vae, x, epoch) for epoch in (0, 2, 4, 8)]
+    assert losses == pytest.approx([reconstruction + w * kl for w in (0, 1.5, 3, 3)], rel=1e-5)
+
+
+def test_training_sees_binarised_images():
+    vae, seen = small_vae(binarize=True), []
+    vae.encoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    training_loss(vae, torch.full((9, *SHAPE), 0.4))
+    assert set(seen[0].unique().tolist()) == {0.0, 1.0}
+
+
+def test_the_optimizer_is_the_configured_adam():
+    vae = small_vae(weight_decay=2e-5, lr=3e-4, betas=(0.8, 0.99), lr_decay="none")
+    optimizer = vae.configure_optimizers()
+    group = optimizer.param_groups[0]
+    assert type(optimizer) is torch.optim.Adam
+    assert (group["weight_decay"], group["lr"], group["betas"]) == (2e-5, 3e-4, (0.8, 0.99))
+    assert sum(p.numel() for p in group["params"]) == sum(p.numel() for p in vae.parameters())
+
+
+def tested(vae: VAE) -> dict[str, float]:
+    """What ``trainer.test`` logs on the digits."""
+    import pytorch_lightning as pl
+
+    from callbacks.epoch_seed import EpochSeed
+    from datamodules.images import Digits
+
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                         enable_model_summary=False, accelerator="cpu", callbacks=[EpochSeed(0)])  # fmt: skip
+    return trainer.test(vae, Digits(), verbose=False)[0]
+
+
+def test_the_logged_elbo_has_no_beta():
+    one, weighted = tested(small_vae(beta=1.0, nll_samples=1)), tested(small_vae(beta=0.1, nll_samples=1))
+    assert one["test/elbo"] == weighted["test/elbo"] == pytest.approx(-one["test/reconstruction"] - one["test/kl"])
+
+
+def test_the_test_uses_the_configured_importance_samples_bug():
+    vae, asked = small_vae(nll_samples=7, nll_images=300), []
+    log_marginal = vae.log_marginal
+    vae.log_marginal = lambda x, samples: asked.append((len(x), samples)) or log_marginal(x, samples)
+    logged = tested(vae)
+    assert asked == [(300, 7)]
+    assert (logged["test/nll_samples"], logged["test/nll_images"]) == (7, 300)
+    assert logged["test/nll"] > 0  # -log p, of 64 binary pixels at chance about 64 ln 2
+    assert logged["test/nll"] == pytest.approx(64 * math.log(2), rel=0.2)
 
 
 def test_elbo_with_the_exact_posterior_is_log_p():
