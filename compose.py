@@ -172,8 +172,9 @@ class _Composer:
             return job
         except MissingConfigException as error:
             raise Mistake(self._explain_missing(error)) from None
-        except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
-            raise Mistake(self._explain(error)) from None
+        except (ConfigCompositionException, OmegaConfBaseException, HydraException, ValueError) as error:
+            emptied = [o.key_or_group for o in overrides if o.key_or_group in self.groups and o.value() is None]
+            raise Mistake(f"{emptied[0]}: can't be left out" if emptied else self._explain(error)) from None
 
     def _is_value(self, override: Override) -> bool:
         return (

@@ -58,4 +58,5 @@ def command(monkeypatch, capfd, tmp_path):
 
 def results(folder: Path) -> dict[str, dict]:
     """The results below a folder, by the name of the job."""
-    return {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.rglob("result.json"))}
+    files = [path for path in sorted(folder.rglob("result.json")) if not path.parent.name.startswith("earlier-")]
+    return {path.parent.name: json.loads(path.read_text()) for path in files}

@@ -120,7 +120,7 @@ def test_the_optimizer_is_the_configured_adam():
     assert sum(p.numel() for p in group["params"]) == sum(p.numel() for p in vae.parameters())
 
 
-def tested(vae: VAE) -> dict[str, float]:
+def logged_at_test(vae: VAE) -> dict[str, float]:
     """What ``trainer.test`` logs on the digits."""
     import pytorch_lightning as pl
 
@@ -133,7 +133,10 @@ def tested(vae: VAE) -> dict[str, float]:
 
 
 def test_the_logged_elbo_has_no_beta():
-    one, weighted = tested(small_vae(beta=1.0, nll_samples=1)), tested(small_vae(beta=0.1, nll_samples=1))
+    one, weighted = (
+        logged_at_test(small_vae(beta=1.0, nll_samples=1)),
+        logged_at_test(small_vae(beta=0.1, nll_samples=1)),
+    )
     assert one["test/elbo"] == weighted["test/elbo"] == pytest.approx(-one["test/reconstruction"] - one["test/kl"])
 
 
@@ -141,7 +144,7 @@ def test_the_test_uses_the_configured_importance_samples_bug():
     vae, asked = small_vae(nll_samples=7, nll_images=300), []
     log_marginal = vae.log_marginal
     vae.log_marginal = lambda x, samples: asked.append((len(x), samples)) or log_marginal(x, samples)
-    logged = tested(vae)
+    logged = logged_at_test(vae)
     assert asked == [(300, 7)]
     assert (logged["test/nll_samples"], logged["test/nll_images"]) == (7, 300)
     assert logged["test/nll"] > 0  # -log p, of 64 binary pixels at chance about 64 ln 2
