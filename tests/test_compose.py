@@ -50,7 +50,7 @@ def test_a_sweep_is_every_combination_in_hydras_order():
 
 
 def test_the_budget_is_the_data_sets_unless_given():
-    assert compose.read_command("train", ["dataset=digits"]).jobs[0].trainer.max_epochs == 100
+    assert compose.read_command("train", ["dataset=digits"]).jobs[0].trainer.max_epochs == 60
     assert compose.read_command("train", ["dataset=digits", "trainer.max_epochs=7"]).jobs[0].trainer.max_epochs == 7
 
 
