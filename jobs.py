@@ -134,7 +134,7 @@ def _run(config: dict, fit: runs.Fit, folder: Path, result: dict) -> None:
     datamodule, reused = find_or_train(config, fit)
     result |= {"fit_reused": reused, "fit_created": fit.record["created"]}
     result["seconds"]["fit"] = 0.0 if reused else fit.record["seconds"]
-    result["metrics"] |= stored_test_metrics(config, fit, datamodule)
+    test = stored_test_metrics(config, fit, datamodule)
     post_fit = named(config, "post_fit")
     cache = fit.cache(runs.targets(post_fit))
     callbacks = [build(c, folder=folder, cache=cache) for c in post_fit]
@@ -145,6 +145,7 @@ def _run(config: dict, fit: runs.Fit, folder: Path, result: dict) -> None:
     for callback in callbacks:
         result["metrics"] |= callback.metrics
         result |= callback.facts
+    result["metrics"] |= test
     _to_tensorboard(config, result, folder, {k: v for c in callbacks for k, v in c.figures.items()})
     log.info(f"{folder.name}: {in_short(result)} on {'the fit found' if reused else 'the new fit'} {fit.name}")
 
@@ -175,7 +176,8 @@ def in_short(result: dict) -> str:
 def _to_tensorboard(config: dict, result: dict, folder: Path, figures: dict) -> None:
     """The job's own run in TensorBoard: its figures, and its settings beside its final metrics."""
     logger = build(config["logger"] | {"save_dir": str(folder)})
-    settings = result["choices"] | {k: config[k] for k in ("n_labels", "label_seed", "seed")} | {"fit": result["fit"]}
+    chosen = {k: v for k, v in result["choices"].items() if k not in ("callbacks", "logger", "trainer")}
+    settings = chosen | {k: config[k] for k in ("n_labels", "label_seed", "seed")} | {"fit": result["fit"]}
     logger.log_hyperparams(settings, {f"result/{name}": value for name, value in result["metrics"].items()})
     for name, figure in figures.items():
         logger.experiment.add_figure(name, figure)
