@@ -33,6 +33,6 @@ def test_one_epoch_of_m1_is_a_likelihood(command, data, tmp_path):
         f"paths.data={data}", "trainer.enable_progress_bar=false", "trainer.precision=32-true",
     )  # fmt: skip
     (result,) = results(tmp_path / "runs").values()
-    assert code == 0 and -170 < result["metrics"]["test_elbo"] < -110
-    assert 90 < result["metrics"]["test_nll"] < -result["metrics"]["test_elbo"]
+    assert code == 0 and -210 < result["metrics"]["test_elbo"] < -130
+    assert 100 < result["metrics"]["test_nll"] < -result["metrics"]["test_elbo"]
     assert 0.5 < result["metrics"]["accuracy"] < 0.9
