@@ -63,10 +63,8 @@ def evaluate_run(folder: Path, settings) -> int:
     datamodule.setup()
     model = fitting.load_model(config, fit / "last.ckpt")
     metrics = fitting.test_metrics(config, model, datamodule, fit)
-    for callback in (config["callbacks"]["post_fit"] or {}).values():
-        if callback is None:
-            continue
-        callback = fitting.build(callback, folder=folder)
+    for described in fitting.named(config, "post_fit"):
+        callback = fitting.build(described, folder=folder)
         callback.reload(model, datamodule)
         metrics |= callback.metrics
     differing = [name for name in result["metrics"] if metrics.get(name) != result["metrics"][name]]

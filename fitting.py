@@ -70,6 +70,11 @@ def build(config: dict, **context):
         raise ValueError(f"{config['_target_']}: {str(cause).splitlines()[0]}") from None
 
 
+def named(config: dict, group: str) -> list[dict]:
+    """The callbacks of a group (``fit`` or ``post_fit``) that are not switched off with null."""
+    return [callback for callback in (config["callbacks"][group] or {}).values() if callback is not None]
+
+
 def find_or_train(config: dict, fit: runs.Fit) -> tuple[pl.LightningDataModule, bool]:
     """Leaves the fit finished: trained by this process, continued, or found.
 
@@ -105,7 +110,7 @@ def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule, obser
     model = build(config["model"])
     if config["compile"]:
         model.compile()
-    callbacks = [build(c, fit_folder=fit.folder) for c in (config["callbacks"]["fit"] or {}).values() if c]
+    callbacks = [build(c, fit_folder=fit.folder) for c in named(config, "fit")]
     if config["trainer"]["enable_progress_bar"]:
         callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH))
     checkpoint = ModelCheckpoint(

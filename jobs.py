@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 import compose
 import runs
 from callbacks.epoch_seed import EpochSeed
-from fitting import build, find_or_train, make_trainer, plain, quiet, stored_test_metrics
+from fitting import build, find_or_train, make_trainer, named, plain, quiet, stored_test_metrics
 from storage import DamagedFile, read_json, write_json, write_text
 
 log = logging.getLogger("train")
@@ -161,11 +161,6 @@ def setting(config: dict, fit: runs.Fit) -> str:
     undrawn = [{k: v for k, v in callback.items() if k != "label_seed"} for callback in named(config, "post_fit")]
     identity = fit.identity | {"dataset": {k: v for k, v in fit.identity["dataset"].items() if k != "label_seed"}}
     return runs.digest(runs.canonical([identity, undrawn, runs.source_digests(runs.targets(undrawn))]))[:16]
-
-
-def named(config: dict, group: str) -> list[dict]:
-    """The callbacks of a group (``fit`` or ``post_fit``) that are not switched off with null."""
-    return [callback for callback in (config["callbacks"][group] or {}).values() if callback is not None]
 
 
 def in_short(result: dict) -> str:

@@ -7,7 +7,6 @@ Compose, fit (train, continue or find), post-fit callbacks, result.json. Exit co
 command, 1 if a job failed.
 """
 
-import logging
 import re
 import sys
 from pathlib import Path
@@ -17,8 +16,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 import compose
-
-log = logging.getLogger("train")
 
 
 @hydra.main(version_base="1.3", config_path=str(compose.CONF), config_name="train")

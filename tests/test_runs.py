@@ -113,12 +113,19 @@ def _hold(folder, held, release):
         release.wait()
 
 
-def test_a_second_process_waits_and_is_told_for_whom(tmp_path):
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the fit's lock, and the event that lets it go."""
     context = multiprocessing.get_context("spawn")
     held, release = context.Event(), context.Event()
     process = context.Process(target=_hold, args=(tmp_path, held, release))
     process.start()
     assert held.wait(60)
+    return process, release
+
+
+def test_a_second_process_waits_and_is_told_for_whom(tmp_path, holder):
+    process, release = holder
     waited = []
     with pytest.raises(ValueError, match="is being trained by another process"):
         fit(tmp_path).folder.mkdir(parents=True)
@@ -133,12 +140,8 @@ def test_a_second_process_waits_and_is_told_for_whom(tmp_path):
     process.join()
 
 
-def test_a_killed_holder_frees_the_lock(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, held, release))
-    process.start()
-    assert held.wait(60)
+def test_a_killed_holder_frees_the_lock(tmp_path, holder):
+    process, _ = holder
     process.kill()
     process.join()
     start = time.monotonic()
