@@ -154,7 +154,8 @@ def _markdown(folder: Path, results: list[dict], shown: list[str], rows: list[di
     header = _header(shown, quoted)
     lines = [f"# {folder.name}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(_cells(shown, quoted, row)) + " |" for row in rows]
-    lines += ["", "Test-set figures in per cent; mean ± sample standard deviation over the draws of the labels."]
+    split = "Validation" if any(result.get("scored_on") == "validation" for result in results) else "Test"
+    lines += ["", f"{split}-set figures in per cent; mean ± sample standard deviation over the draws of the labels."]
     if all(result.get("inductive", True) for result in results):
         lines += ["Inductive: no test image was used in training."]
     datasets = {row["dataset"] for row in rows}
@@ -197,7 +198,7 @@ def accuracy_figure(rows: list[dict]) -> Figure | None:
         axes.set_xticks(ticks, [str(t) for t in ticks])
         axes.minorticks_off()
         axes.set_xlabel("labelled images")
-        axes.set_ylabel("test accuracy (%)")
+        axes.set_ylabel("accuracy (%)")
         axes.set_title(dataset)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)

@@ -71,7 +71,7 @@ def confusion_figure(counts: np.ndarray, class_names: list[str] | None = None) -
             axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=7, color=colour)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(f"{counts.trace()} of {counts.sum()} test images right", fontsize=9)
+    axes.set_title(f"{counts.trace()} of {counts.sum()} images right", fontsize=9)
     return figure
 
 

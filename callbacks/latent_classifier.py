@@ -1,4 +1,4 @@
-"""What a few labels make of the codes: a classifier trained after the fit, tested on the official test set."""
+"""What a few labels make of the codes: a classifier trained after the fit, scored on images it has not seen."""
 
 import logging
 import time
@@ -26,6 +26,7 @@ from storage import load_arrays, save_arrays
 log = logging.getLogger(__name__)
 
 ENCODING_BATCH = 1000
+SPLITS = {"test": "test", "validation": "val"}
 
 
 class Head(Protocol):
@@ -40,17 +41,17 @@ class Head(Protocol):
 
 
 def latent_codes(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> dict[str, np.ndarray]:
-    """The codes of all images that may be labelled and of the test set, float32, with their classes.
+    """The codes of all images that may be labelled, of the validation and of the test set, float32, with their classes.
 
     Returns:
-        ``train_codes (N, D)``, ``train_targets (N,)``, ``test_codes``, ``test_targets``; the codes hold the active
+        ``train_codes (N, D)``, ``train_targets (N,)``, and the same of ``val`` and ``test``; the codes hold the active
         dimensions of the training images only, and ``active (D,)`` says which these are.
     """
     was_training = module.training
     module.eval()
     arrays: dict[str, torch.Tensor] = {}
     with torch.inference_mode(), torch.autocast(module.device.type, enabled=False):
-        for name, (images, targets) in {"train": datamodule.labelled, "test": datamodule.test}.items():
+        for name, (images, targets) in {"train": datamodule.labelled, "val": datamodule.val, "test": datamodule.test}.items():
             batches = images.split(ENCODING_BATCH)
             codes = torch.cat([module.encode(to_unit_range(batch.to(module.device))) for batch in batches])
             if name == "train":
@@ -84,12 +85,13 @@ def classification_metrics(predicted: np.ndarray, targets: np.ndarray, num_class
 
 
 class LatentClassifier(pl.Callback):
-    """After the fit, trains a classifier on the codes of ``n_labels`` images and reports it on the test set.
+    """After the fit, trains a classifier on the codes of ``n_labels`` images and reports it on other images.
 
     Args:
         classifier: the head to train.
         n_labels: how many labelled images, the same number of each class.
         label_seed: which draw of them.
+        score_on: ``test``, or ``validation`` to choose settings without a look at the test set.
         folder: where ``classifier.safetensors`` and the confusion matrix go; ``None`` writes nothing.
         cache: a folder for what depends on the fit and this code alone: the codes, computed once; ``None`` keeps none.
 
@@ -104,11 +106,15 @@ class LatentClassifier(pl.Callback):
         classifier: Head,
         n_labels: int,
         label_seed: int = 0,
+        score_on: str = "test",
         folder: Path | None = None,
         cache: Path | None = None,
     ):
         if isinstance(n_labels, bool) or not isinstance(n_labels, int) or n_labels < 1:
             raise ValueError(f"n_labels={n_labels}: expects a positive whole number of labelled images")
+        if score_on not in SPLITS:
+            raise ValueError(f"score_on={score_on}: accepted are {', '.join(SPLITS)}")
+        self.score_on, self.split = score_on, SPLITS[score_on]
         self.classifier, self.n_labels, self.label_seed = classifier, n_labels, label_seed
         self.folder, self.cache = folder, cache
         self.metrics: dict[str, float] = {}
@@ -129,6 +135,7 @@ class LatentClassifier(pl.Callback):
         self.facts = {
             "labels_sha256": indices_sha256(labelled),
             "inductive": not self.classifier.transductive,
+            "scored_on": self.score_on,
             "code_dims": int(codes["train_codes"].shape[1]),
             "confusion": self.confusion.tolist(),
         }
@@ -155,6 +162,7 @@ class LatentClassifier(pl.Callback):
         return codes
 
     def _score(self, codes: dict[str, np.ndarray], class_names: list[str]) -> None:
-        predicted = self.classifier.predict(codes["test_codes"])
-        self.metrics, self.confusion = classification_metrics(predicted, codes["test_targets"], len(class_names))
+        predicted = self.classifier.predict(codes[f"{self.split}_codes"])
+        targets = codes[f"{self.split}_targets"]
+        self.metrics, self.confusion = classification_metrics(predicted, targets, len(class_names))
         self.figures = {"confusion_matrix": confusion_figure(self.confusion, class_names)}

@@ -77,3 +77,15 @@ def test_impossible_draws_are_found_before_training():
         LatentClassifier(LinearSVCHead(), 1105).check(module)
     with pytest.raises(ValueError, match="n_labels=0: expects a positive whole number"):
         LatentClassifier(LinearSVCHead(), 0)
+
+
+def test_settings_can_be_chosen_without_the_test_set():
+    """Scored on the validation images, and the test images' classes change nothing."""
+    vae, module = fit(LatentClassifier(LinearSVCHead(), 10), epochs=1)
+    module.test = module.test._replace(targets=torch.zeros_like(module.test.targets))
+    callback = LatentClassifier(LinearSVCHead(), n_labels=100, score_on="validation")
+    callback.on_fit_end(type("Trainer", (), {"datamodule": module}), vae)
+    assert np.asarray(callback.facts["confusion"]).sum() == len(module.val.images) == 197
+    assert callback.metrics["accuracy"] > 0.3 and callback.facts["scored_on"] == "validation"
+    with pytest.raises(ValueError, match="score_on=train: accepted are test, validation"):
+        LatentClassifier(LinearSVCHead(), n_labels=100, score_on="train")
