@@ -6,21 +6,27 @@ import difflib
 import itertools
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 ALWAYS_NAMED = ("model", "dataset", "classifier", "n_labels", "label_seed", "seed")
+READ_BY_REFERENCE = ("n_labels", "label_seed", "score_on", "classifier")  # which not every model's callbacks make
 NEVER_SWEPT = ("sweep", "fresh", "paths.data", "paths.outputs")
 FOLDERS_OF_HYDRA = ("hydra.run", "hydra.sweep.", "hydra.job.name", "hydra.job.chdir")
 CONF = Path(__file__).resolve().parent / "conf"
+FOLLOWS = ("budget",)  # groups that nobody chooses: they follow from others
 
 
 class Mistake(Exception):
@@ -43,6 +49,7 @@ class Command:
         names: of each job's folder in a sweep: what was swept, and which model, data and labels were named.
         multirun: whether it is a sweep (``-m``).
         unnamed: the keys that are left out of those names.
+        settings: the arguments without flags, as Hydra is to be given them.
     """
 
     jobs: list[DictConfig]
@@ -50,6 +57,7 @@ class Command:
     names: list[str]
     multirun: bool
     unnamed: list[str]
+    settings: list[str]
 
 
 def read_command(config_name: str, arguments: list[str]) -> Command | None:
@@ -74,11 +82,11 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
     unnamed = [o.key_or_group for o in overrides if o not in swept and o.key_or_group not in ALWAYS_NAMED]
     values = [_values(o) if o in swept else [o] for o in overrides]
     jobs, choices, names = [], [], []
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with _own_hydra():
         composer = _Composer(config_name)
         for combination in itertools.product(*values):
             job = composer.job(list(combination))
-            choices.append({g: c for g, c in job.hydra.runtime.choices.items() if g in composer.groups and c})
+            choices.append(chosen(job.hydra.runtime.choices))
             OmegaConf.set_struct(job, False)
             del job["hydra"]
             jobs.append(job)
@@ -89,7 +97,34 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
             if not name or "/" in name or len(name) > 200:
                 why = "no name for a job's folder; sweep a setting" if not name else "can't name a job's folder"
                 raise Mistake(f"-m: {name[:80]} {why}")
-    return Command(jobs, choices, names, flags.multirun, unnamed)
+    settings = [_for_each_job(o, composer) if flags.multirun else o.input_line for o in overrides]
+    return Command(jobs, choices, names, flags.multirun, unnamed, settings)
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Hydra with our configuration, also within a job that Hydra runs: it can be initialised once at a time."""
+    around = get_gh_backup()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
+    finally:
+        restore_gh_from_backup(around)
+
+
+def _for_each_job(override: Override, composer: "_Composer") -> str:
+    """An override as a sweep takes it. Hydra composes a sweep's own configuration without what is swept, so a setting
+    that only a swept model has would be unknown there, unless it may be added (``++``)."""
+    key = override.key_or_group
+    plain = override.type == OverrideType.CHANGE and not override.is_sweep_override()
+    known = key in composer.groups or key in composer.keys
+    return f"++{override.input_line}" if plain and not known else override.input_line
+
+
+def chosen(choices: dict[str, str | None]) -> dict[str, str]:
+    """Of Hydra's choices those between options of ours: group to option."""
+    return {g: c for g, c in choices.items() if c and g not in FOLLOWS and (CONF / g).is_dir()}
 
 
 def _read_flags(arguments: list[str]):
@@ -141,8 +176,9 @@ class _Composer:
 
     def __init__(self, config_name: str):
         self.config_name = config_name
-        self.groups = sorted(p.name for p in CONF.iterdir() if p.is_dir())
+        self.groups = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in FOLLOWS)
         self.base = compose(config_name)
+        self.keys = _keys(self.base)
         self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def job(self, overrides: list[Override]) -> DictConfig:
@@ -166,6 +202,7 @@ class _Composer:
             for key, default in self.base.items_ex(resolve=False):
                 if default is not None and job.get(key) is None:
                     raise Mistake(f"{key}: can't be left out")
+            _require_a_reader(overrides, job)
             for key in job:
                 if key != "hydra" and OmegaConf.is_config(job[key]):
                     OmegaConf.to_container(job[key], resolve=True)
@@ -196,7 +233,7 @@ class _Composer:
         text = str(error)
         if found := re.search(r"Could not override '([^']+)'", text):
             key = found.group(1).split("@")[0]
-            keys = _keys(self.base)
+            keys = self.keys
             accepted = [*self.groups, *keys]
             accepted = [name for name in accepted if name != key]
             near = nearest(key, accepted) or nearest(key, [k.rpartition(".")[2] for k in keys])
@@ -216,6 +253,16 @@ def _keys(config: DictConfig, prefix: str = "") -> list[str]:
         if isinstance(value, DictConfig) and not value._is_none():
             names += _keys(value, f"{prefix}{key}.")
     return names
+
+
+def _require_a_reader(overrides: list[Override], job: DictConfig) -> None:
+    """Raises Mistake for a setting that nothing in this job refers to."""
+    text = OmegaConf.to_yaml(job, resolve=False)
+    for override in overrides:
+        root = override.key_or_group.partition(".")[0]
+        if root in READ_BY_REFERENCE and f"${{{root}}}" not in text:
+            choices = chosen(job.hydra.runtime.choices)
+            raise Mistake(f"{override.input_line}: model={choices['model']} makes no use of {root}")
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "a group of settings"}

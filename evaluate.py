@@ -55,7 +55,7 @@ def evaluate_run(folder: Path, settings) -> int:
     import fitting
     from storage import read_json
 
-    result, config = read_json(folder / "result.json"), stored_config(folder, settings)
+    result, config = read_json(folder / "result.json"), fitting.stored_config(folder, settings.paths.data)
     if result["status"] != "ok":
         raise ValueError(f"{folder}: the job failed ({result['error']}), there is nothing to reproduce")
     fit = fit_folder(folder, result["fit"])
@@ -63,8 +63,9 @@ def evaluate_run(folder: Path, settings) -> int:
     datamodule.setup()
     model = fitting.load_model(config, fit / "last.ckpt")
     metrics = fitting.test_metrics(config, model, datamodule, fit)
+    context = {"folder": folder, "fit_folder": fit} | required_models(fit)
     for described in fitting.named(config, "post_fit"):
-        callback = fitting.build(described, folder=folder)
+        callback = fitting.build(described, **context)
         callback.reload(model, datamodule)
         metrics |= callback.metrics
     differing = [name for name in result["metrics"] if metrics.get(name) != result["metrics"][name]]
@@ -80,28 +81,33 @@ def evaluate_run(folder: Path, settings) -> int:
 def evaluate_fit(folder: Path, settings) -> int:
     """Draws a fit's pictures into its folder."""
     import fitting
-    from callbacks import pictures
 
-    config = stored_config(folder, settings)
+    config = fitting.stored_config(folder, settings.paths.data)
     datamodule = fitting.build(config["dataset"])
     datamodule.setup()
     model = fitting.load_model(config, folder / "last.ckpt")
-    figures = pictures.all_pictures(model, datamodule)
-    if settings.tsne:
-        figures["codes_tsne"] = pictures.tsne_figure(model, datamodule)
-    for file in pictures.save_figures(figures, folder / "pictures"):
-        print(file)
+    callbacks = [fitting.build(c, fit_folder=folder, tsne=settings.tsne) for c in fitting.named(config, "fit")]
+    drawing = [callback for callback in callbacks if hasattr(callback, "redraw")]
+    if not drawing:
+        raise ValueError(f"{folder}: none of its callbacks draws a picture")
+    for callback in drawing:
+        for file in callback.redraw(model, datamodule):
+            print(file)
     return 0
 
 
-def stored_config(folder: Path, settings) -> dict:
-    """The resolved configuration in a folder, with the data where ``paths.data`` says."""
-    from omegaconf import OmegaConf
+def required_models(fit: Path) -> dict:
+    """The models of the fits that this one required, by the name its callbacks know them by."""
+    import fitting
+    from storage import read_json
 
-    config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-    if settings.paths.data is not None and "root" in config["dataset"]:
-        config["dataset"]["root"] = str(settings.paths.data)
-    return config
+    models = {}
+    for name, other in read_json(fit / "identity.json").get("requires", {}).items():
+        folder = fit.parent / other
+        if not (folder / "last.ckpt").exists():
+            raise ValueError(f"{fit}: the fit {other}, which it requires as its {name}, is not beside it")
+        models[name] = fitting.load_model(fitting.stored_config(folder), folder / "last.ckpt")
+    return models
 
 
 def fit_folder(run: Path, name: str) -> Path:

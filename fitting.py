@@ -54,7 +54,8 @@ def plain(cfg: DictConfig) -> dict:
 def build(config: dict, **context):
     """The object a plain configuration describes (``_target_`` and arguments).
 
-    Of ``context`` (``folder``, ``fit_folder``) its class is given what its constructor accepts.
+    Of ``context`` (``folder``, ``fit_folder``, the models of required fits, ...) its class is given what its
+    constructor accepts.
 
     Raises:
         ValueError: what the constructor says of its arguments, or for a class that is not there or may not be named.
@@ -81,6 +82,8 @@ def find_or_train(config: dict, fit: runs.Fit) -> tuple[pl.LightningDataModule, 
     Returns:
         the data module, set up, and whether the fit was there before.
     """
+    for required in fit.requires.values():
+        find_or_train(required.config, required)
     datamodule = build(config["dataset"])
     if fit.finished:
         log.info(f"fit {fit.name}: found finished, {fit.record['epochs']} epochs")
@@ -110,14 +113,19 @@ def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule, obser
     model = build(config["model"])
     if config["compile"]:
         model.compile()
-    callbacks = [build(c, fit_folder=fit.folder) for c in named(config, "fit")]
+    context = {"fit_folder": fit.folder} | required_models(fit)
+    callbacks = [build(c, **context) for c in named(config, "fit")]
     if config["trainer"]["enable_progress_bar"]:
         callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH))
-    checkpoint = ModelCheckpoint(
-        fit.folder, filename="last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
-    )
+    saving = {"every_n_epochs": 1, "save_on_train_epoch_end": True, "enable_version_counter": False}
+    checkpoints = [
+        ModelCheckpoint(fit.folder, filename="best", monitor=callback.monitor, save_weights_only=True, **saving)
+        for callback in callbacks
+        if getattr(callback, "monitor", None)
+    ]
+    checkpoints.append(ModelCheckpoint(fit.folder, filename="last", **saving))
     logger = build(config["logger"] | {"save_dir": str(fit.folder), "purge_step": purge_step})
-    callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, checkpoint]
+    callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, *checkpoints]
     trainer = make_trainer(config, fit.folder, callbacks, logger=logger)
     trainer.fit(model, datamodule, ckpt_path=resume)
     if trainer.interrupted:
@@ -136,6 +144,19 @@ def make_trainer(config: dict, folder: Path, callbacks: list[pl.Callback], **set
     checkpoints = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
     kwargs = {k: v for k, v in config["trainer"].items() if k != "_target_"}
     return pl.Trainer(**kwargs | settings, **context, enable_checkpointing=checkpoints)
+
+
+def stored_config(folder: Path, data: str | None = None) -> dict:
+    """The resolved configuration in a fit's or a job's folder, with the data where ``data`` says if it is given."""
+    config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+    if data is not None and "root" in config["dataset"]:
+        config["dataset"]["root"] = str(data)
+    return config
+
+
+def required_models(fit: runs.Fit) -> dict[str, pl.LightningModule]:
+    """The models of the fits that this one requires, in evaluation mode, by the name its callbacks know them by."""
+    return {name: load_model(other.config, other.checkpoint) for name, other in fit.requires.items()}
 
 
 def load_model(config: dict, checkpoint: Path) -> pl.LightningModule:

@@ -9,13 +9,24 @@ import traceback
 from importlib.metadata import version
 from pathlib import Path
 
+import pytorch_lightning as pl
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import compose
 import runs
 from callbacks.epoch_seed import EpochSeed
-from fitting import build, find_or_train, make_trainer, named, plain, quiet, stored_test_metrics
+from fitting import (
+    build,
+    find_or_train,
+    make_trainer,
+    named,
+    plain,
+    quiet,
+    required_models,
+    stored_test_metrics,
+)
 from storage import DamagedFile, read_json, write_json, write_text
 
 log = logging.getLogger("train")
@@ -27,8 +38,23 @@ TRAINER_SETTINGS = {
 
 
 def fit_of(config: dict, choices: dict[str, str]) -> runs.Fit:
-    """The fit a job names."""
-    return runs.Fit(config, f"{choices['model']}-{choices['dataset']}", Path(config["paths"]["outputs"]))
+    """The fit a job names, with those it requires."""
+    requires = {}
+    for name, settings in (config["callbacks"].get("requires") or {}).items():
+        try:
+            command = compose.read_command("train", [*_handed_down(config, choices), *settings])
+        except compose.Mistake as mistake:
+            raise ValueError(f"callbacks.requires.{name}: {mistake}") from None
+        requires[name] = fit_of(plain(command.jobs[0]), command.choices[0])
+    label = f"{choices['model']}-{choices['dataset']}"
+    return runs.Fit(config, label, Path(config["paths"]["outputs"]), requires)
+
+
+def _handed_down(config: dict, choices: dict[str, str]) -> list[str]:
+    """What a required fit has in common with the job: the data and where things lie."""
+    common = [f"dataset={choices['dataset']}", f"dataset.val_size={config['dataset']['val_size']}"]
+    common += [compose.quoted(f"paths.{name}={folder}") for name, folder in config["paths"].items()]
+    return [*common, *(f"trainer.{name}={config['trainer'][name]}" for name in ("accelerator", "enable_progress_bar"))]
 
 
 def preflight(command: compose.Command) -> None:
@@ -46,22 +72,24 @@ def preflight(command: compose.Command) -> None:
         return built[key]
 
     fits: dict[str, runs.Fit] = {}
+    required: dict[str, runs.Fit] = {}
     for cfg, choices in zip(command.jobs, command.choices, strict=True):
         config = plain(cfg)
         once(config["trainer"], lambda c=config: check_trainer(c["trainer"]))
         EpochSeed(config["seed"])
         datamodule = once(config["dataset"], lambda c=config: build(c["dataset"]))
-        once(config["model"], lambda c=config: build(c["model"]))
+        once([config["model"], config["trainer"]], lambda c=config: check_manual(build(c["model"]), c["trainer"]))
         datamodule.setup()
         for callback in named(config, "fit"):
             once(callback, lambda c=callback: build(c))
         for callback in named(config, "post_fit"):
             once([config["dataset"], callback], lambda c=callback, d=datamodule: build(c).check(d))
         fit = once(
-            {k: config[k] for k in ("model", "dataset", "trainer", "seed", "compile")},
+            {k: config[k] for k in ("model", "dataset", "trainer", "seed", "compile", "callbacks")},
             lambda c=config, chosen=choices: fit_of(c, chosen),
         )
         fits[fit.name] = fit
+        required |= fit.requires
     for outputs in {fit.folder.parent.parent for fit in fits.values()}:
         runs.require_writable(outputs)
     for fit in fits.values():
@@ -70,6 +98,18 @@ def preflight(command: compose.Command) -> None:
                 print(f"fresh=true: what was fitted before lies in {kept}")
         else:
             fit.check()
+    for fit in required.values():
+        fit.check()
+
+
+def check_manual(model: pl.LightningModule, settings: dict) -> None:
+    """Raises ValueError for settings of the trainer that a model which steps its own optimizers would not obey."""
+    for name in ("gradient_clip_val", "accumulate_grad_batches"):
+        if not model.automatic_optimization and settings.get(name) not in (None, 1):
+            raise ValueError(
+                f"trainer.{name}={settings[name]}: without effect on {type(model).__name__}, which steps its own "
+                "optimizers; leave it out"
+            )
 
 
 def check_trainer(settings: dict) -> None:
@@ -109,10 +149,11 @@ def run_job(cfg: DictConfig, choices: dict[str, str], overrides: list[str], fold
             log.info(f"{folder.name}: another result was here, kept in {kept.name}")
     start = time.perf_counter()
     result = {
-        "status": "failed", "choices": choices, "overrides": overrides, "n_labels": config["n_labels"],
-        "label_seed": config["label_seed"], "seed": config["seed"], "labels_sha256": None, "fit": fit.name,
+        "status": "failed", "choices": choices, "overrides": overrides,
+        "n_labels": read_by(config, "n_labels"), "label_seed": read_by(config, "label_seed"), "seed": config["seed"],
+        "labels_sha256": None, "fit": fit.name, "requires": fit.identity.get("requires", {}),
         "fit_created": None, "fit_reused": None, "job": identity, "setting": setting(config, fit),
-        "metrics": {}, "seconds": {}, "error": None,
+        "metrics": {}, "seconds": {}, "error": None, **shown_as(config),
         "versions": versions(), "created": runs.timestamp(),
     }  # fmt: skip
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
@@ -137,7 +178,8 @@ def _run(config: dict, fit: runs.Fit, folder: Path, result: dict) -> None:
     test = stored_test_metrics(config, fit, datamodule)
     post_fit = named(config, "post_fit")
     cache = fit.cache(runs.targets(post_fit))
-    callbacks = [build(c, folder=folder, cache=cache) for c in post_fit]
+    context = {"folder": folder, "cache": cache, "fit_folder": fit.folder} | required_models(fit)
+    callbacks = [build(c, **context) for c in post_fit]
     # The epochs are all there: Lightning trains none and calls on_fit_end.
     trainer = make_trainer(config, fit.folder, list(callbacks), logger=False, enable_progress_bar=False)
     trainer.fit(build(config["model"]), datamodule, ckpt_path=fit.checkpoint)
@@ -150,29 +192,51 @@ def _run(config: dict, fit: runs.Fit, folder: Path, result: dict) -> None:
     log.info(f"{folder.name}: {in_short(result)} on {'the fit found' if reused else 'the new fit'} {fit.name}")
 
 
+def read_by(config: dict, setting: str):
+    """A setting as the job's post-fit callbacks are given it; None if none of them is."""
+    return next((callback[setting] for callback in named(config, "post_fit") if setting in callback), None)
+
+
 def job_identity(config: dict, fit: runs.Fit) -> str:
     """What decides a job's result beside its fit: the post-fit callbacks, their code, and what the test reads."""
     post_fit = runs.canonical(named(config, "post_fit"))
     return runs.digest([fit.name, post_fit, runs.source_digests(runs.targets(post_fit)), fit.test_file.name])[:16]
 
 
+def shown_as(config: dict) -> dict:
+    """How a table shows this job, as its post-fit callbacks' classes say: ``headline`` (name of a metric to ``percent``
+    or ``number``) and ``repeats``, the setting that it averages over."""
+    classes = [get_class(target["_target_"]) for target in named(config, "post_fit")]
+    headline = {name: form for shown in classes for name, form in shown.headline.items()}
+    return {"headline": headline, "repeats": classes[0].repeats if classes else "seed"}
+
+
 def setting(config: dict, fit: runs.Fit) -> str:
-    """A job's identity but for the draw of the labels: the jobs that a table may average."""
-    undrawn = [{k: v for k, v in callback.items() if k != "label_seed"} for callback in named(config, "post_fit")]
-    identity = fit.identity | {"dataset": {k: v for k, v in fit.identity["dataset"].items() if k != "label_seed"}}
-    return runs.digest(runs.canonical([identity, undrawn, runs.source_digests(runs.targets(undrawn))]))[:16]
+    """A job's identity but for what its table averages over: the jobs that may be averaged."""
+    repeated = shown_as(config)["repeats"]
+
+    def but_repeated(content):
+        if isinstance(content, dict):
+            return {key: but_repeated(value) for key, value in content.items() if key != repeated}
+        return [but_repeated(value) for value in content] if isinstance(content, list) else content
+
+    post_fit = named(config, "post_fit")
+    identity = but_repeated(runs.canonical([fit.identity, post_fit]))
+    return runs.digest([identity, runs.source_digests(runs.targets(post_fit))])[:16]
 
 
 def in_short(result: dict) -> str:
-    """A result's headline metrics."""
-    return ", ".join(f"{k} {result['metrics'][k]:.4f}" for k in ("accuracy", "f1") if k in result["metrics"])
+    """What a result came to: its statement, or its first metrics."""
+    names = [name for name in result["headline"] or result["metrics"] if name in result["metrics"]]
+    return result.get("statement") or ", ".join(f"{name} {result['metrics'][name]:.4f}" for name in names[:4])
 
 
 def _to_tensorboard(config: dict, result: dict, folder: Path, figures: dict) -> None:
     """The job's own run in TensorBoard: its figures, and its settings beside its final metrics."""
     logger = build(config["logger"] | {"save_dir": str(folder)})
     chosen = {k: v for k, v in result["choices"].items() if k not in ("callbacks", "logger", "trainer")}
-    settings = chosen | {k: config[k] for k in ("n_labels", "label_seed", "seed")} | {"fit": result["fit"]}
+    read = {k: result[k] for k in ("n_labels", "label_seed", "seed") if result[k] is not None}
+    settings = chosen | read | {"fit": result["fit"]}
     logger.log_hyperparams(settings, {f"result/{name}": value for name, value in result["metrics"].items()})
     for name, figure in figures.items():
         logger.experiment.add_figure(name, figure)

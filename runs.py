@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from storage import DamagedFile, load_checkpoint, read_json, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent
-PACKAGES = ("lightning_modules", "datamodules", "callbacks", "classifiers")
+PACKAGES = ("lightning_modules", "datamodules", "callbacks", "classifiers", "metrics")
 FOREIGN_TARGETS = ("pytorch_lightning.Trainer", "pytorch_lightning.loggers.TensorBoardLogger")
 ALWAYS_IN_A_FIT = "callbacks.epoch_seed.EpochSeed"
 # Trainer settings that do not change the weights; whatever is not named here does.
@@ -121,12 +121,13 @@ class Fit:
     """One training run: its identity and its folder.
 
     Args:
-        config: plain and resolved, with ``model``, ``dataset``, ``trainer``, ``seed``, ``compile``.
+        config: plain and resolved, with ``model``, ``dataset``, ``trainer``, ``seed``, ``compile``, ``callbacks``.
         label: ``<model>-<dataset>``, the readable part of the name.
         outputs: the folder of all outputs.
+        requires: the fits its callbacks need, by the name they know them by; they choose its best checkpoint.
     """
 
-    def __init__(self, config: dict, label: str, outputs: Path):
+    def __init__(self, config: dict, label: str, outputs: Path, requires: dict[str, "Fit"] | None = None):
         self.config = config
         self.identity = {
             "model": canonical(weights_part(config["model"])),
@@ -136,6 +137,9 @@ class Fit:
             "compile": bool(config["compile"]),
             "code": source_digests([*targets(config["model"]), *targets(config["dataset"]), ALWAYS_IN_A_FIT]),
         }
+        self.requires = requires or {}
+        if self.requires:
+            self.identity["requires"] = {name: fit.name for name, fit in self.requires.items()}
         self.label = label
         self.name = f"{label}-{digest(self.identity)[:8]}"
         self.folder = Path(outputs) / "fits" / self.name

@@ -24,7 +24,7 @@ def run(cfg: DictConfig) -> None:
     import jobs
 
     runtime = HydraConfig.get()
-    choices = {group: option for group, option in runtime.runtime.choices.items() if (compose.CONF / group).is_dir()}
+    choices = compose.chosen(runtime.runtime.choices)
     jobs.run_job(cfg, choices, list(runtime.overrides.task), Path(runtime.runtime.output_dir))
 
 
@@ -60,7 +60,7 @@ def main() -> int:
         folder = outputs / "sweeps" / name
         folder.mkdir(parents=True, exist_ok=True)
         # Hydra reads flags before settings only
-        sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun")), f"sweep={name}"]
+        sys.argv[1:] = ["-m", *command.settings, f"sweep={name}"]
         sys.argv.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join({'sweep', *command.unnamed})}]")
     else:
         choices = command.choices[0]

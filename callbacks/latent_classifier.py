@@ -51,7 +51,11 @@ def latent_codes(module: pl.LightningModule, datamodule: pl.LightningDataModule)
     module.eval()
     arrays: dict[str, torch.Tensor] = {}
     with torch.inference_mode(), torch.autocast(module.device.type, enabled=False):
-        for name, (images, targets) in {"train": datamodule.labelled, "val": datamodule.val, "test": datamodule.test}.items():
+        for name, (images, targets) in {
+            "train": datamodule.labelled,
+            "val": datamodule.val,
+            "test": datamodule.test,
+        }.items():
             batches = images.split(ENCODING_BATCH)
             codes = torch.cat([module.encode(to_unit_range(batch.to(module.device))) for batch in batches])
             if name == "train":
@@ -99,7 +103,12 @@ class LatentClassifier(pl.Callback):
         metrics: after the fit, ``accuracy``, ``precision``, ``recall``, ``f1``.
         facts: what else belongs into the result: ``labels_sha256``, ``inductive``, ``code_dims``.
         seconds: time the classifier took, the encoding not counted.
+        headline: the metrics of a sweep's table, in per cent.
+        repeats: the setting that table averages over.
     """
+
+    headline = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
+    repeats = "label_seed"
 
     def __init__(
         self,

@@ -28,12 +28,13 @@ class Pictures(pl.Callback):
     Args:
         every_n_epochs: epochs between the sheets of reconstructions and prior samples.
         fit_folder: where ``pictures/*.png`` go; ``None`` draws to TensorBoard only.
+        tsne: draw the codes by t-SNE too, which takes half a minute.
     """
 
-    def __init__(self, every_n_epochs: int = 5, fit_folder: Path | None = None):
+    def __init__(self, every_n_epochs: int = 5, fit_folder: Path | None = None, tsne: bool = False):
         if not isinstance(every_n_epochs, int) or every_n_epochs < 1:
             raise ValueError(f"every_n_epochs={every_n_epochs}: expects a positive whole number")
-        self.every_n_epochs = every_n_epochs
+        self.every_n_epochs, self.tsne = every_n_epochs, tsne
         self.folder = fit_folder / "pictures" if fit_folder else None
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -42,10 +43,18 @@ class Pictures(pl.Callback):
             self._show(trainer, sheets(pl_module, trainer.datamodule))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        figures = all_pictures(pl_module, trainer.datamodule)
+        figures = self._all(pl_module, trainer.datamodule)
         self._show(trainer, figures)
         if self.folder:
             save_figures(figures, self.folder)
+
+    def redraw(self, module: pl.LightningModule, datamodule: pl.LightningDataModule) -> list[Path]:
+        """Draws the full set into the fit's folder again; returns the files."""
+        return save_figures(self._all(module, datamodule), self.folder)
+
+    def _all(self, module: pl.LightningModule, datamodule: pl.LightningDataModule) -> dict[str, Figure]:
+        figures = all_pictures(module, datamodule)
+        return figures | ({"codes_tsne": tsne_figure(module, datamodule)} if self.tsne else {})
 
     def _show(self, trainer: pl.Trainer, figures: dict[str, Figure]) -> None:
         for logger in trainer.loggers:

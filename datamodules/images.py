@@ -79,7 +79,7 @@ class Images(pl.LightningDataModule):
     testing. Labelled images are drawn from the training part.
 
     Args:
-        batch_size: training images per step.
+        batch_size: training images per step of an optimizer.
         val_size: training images held out for validation.
         train_subset: train on this many images only, the very ones that ``label_seed`` would label; ``None`` for all.
         label_seed: the draw that ``train_subset`` follows; without effect otherwise.
@@ -87,6 +87,7 @@ class Images(pl.LightningDataModule):
         root: folder of the data, as torchvision lays it out.
         eval_batch_size: images per step of validation and test.
         shape: of an image, ``(1, H, W)``: a check against a model configured for another size.
+        batches_per_step: training batches that are handed out as one, for a model that takes several steps at a time.
     """
 
     name: str
@@ -105,9 +106,11 @@ class Images(pl.LightningDataModule):
         root: str = "data",
         eval_batch_size: int = 1000,
         shape: tuple[int, int, int] | None = None,
+        batches_per_step: int = 1,
     ):
         super().__init__()
-        for key, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "val_size": val_size}.items():
+        positive = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "val_size": val_size}
+        for key, value in (positive | {"batches_per_step": batches_per_step}).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"dataset.{key}={value}: expects a positive whole number of images")
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
@@ -117,9 +120,11 @@ class Images(pl.LightningDataModule):
         if shape is not None and tuple(shape) != self.image_shape:
             raise ValueError(f"dataset.shape={list(shape)}: images of {self.name} are {list(self.image_shape)}")
         n_train = self.train_total - val_size if train_subset is None else train_subset
-        if isinstance(n_train, int) and batch_size > n_train > 0:
-            raise ValueError(f"dataset.batch_size={batch_size}: there are only {n_train} images to train on")
+        if isinstance(n_train, int) and batch_size * batches_per_step > n_train > 0:
+            several = f", {batches_per_step} batches at a time" * (batches_per_step > 1)
+            raise ValueError(f"dataset.batch_size={batch_size}{several}: there are only {n_train} images to train on")
         self.batch_size, self.eval_batch_size, self.val_size = batch_size, eval_batch_size, val_size
+        self.batches_per_step = batches_per_step
         self.train_subset, self.label_seed, self.seed, self.root = train_subset, label_seed, seed, Path(root)
 
     @classmethod
@@ -167,7 +172,8 @@ class Images(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         sampler = EpochShuffle(len(self.train.images), self.seed)
-        return self._loader(self.train, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+        together = self.batch_size * self.batches_per_step
+        return self._loader(self.train, batch_size=together, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.val, batch_size=self.eval_batch_size)

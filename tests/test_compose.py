@@ -13,7 +13,10 @@ from conftest import ROOT
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("model=vea", r"model=vea: unknown \(did you mean vae\?\); accepted are vae, vae_mlp"),
+        (
+            "model=vea",
+            r"model=vea: unknown \(did you mean vae\?\); accepted are dcgan, scorer, vae, vae_mlp, wgan_gp, wgan_gp_official",
+        ),
         ("dataset=minst", r"dataset=minst: unknown \(did you mean mnist\?\); accepted are digits, fashion, mnist"),
         ("classifier=svm", "classifier=svm: unknown.*; accepted are .*linear_svc"),
         ("modle=vae", r"modle: no such setting \(did you mean model\?\); train has .*dataset"),

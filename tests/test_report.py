@@ -6,13 +6,14 @@ import math
 
 import pytest
 
+import charts
 import report
 
 
 def write(folder, dataset, n_labels, seed, accuracy, status="ok"):
     job = folder / f"dataset={dataset},label_seed={seed},n_labels={n_labels}"
     job.mkdir(parents=True)
-    metrics = dict.fromkeys(report.METRICS, accuracy) if status == "ok" else {}
+    metrics = dict.fromkeys(report.FEW_LABELS, accuracy) if status == "ok" else {}
     result = {
         "status": status, "choices": {"model": "vae", "dataset": dataset}, "n_labels": n_labels, "label_seed": seed,
         "overrides": [f"dataset={dataset}", f"n_labels={n_labels}", f"label_seed={seed}", "paths.data=x", "sweep=s"],
@@ -97,5 +98,5 @@ def test_the_report_is_a_function_of_the_folder(sweep):
 
 
 def test_every_reference_has_a_source():
-    for row in report.references():
+    for row in charts.references():
         assert row["source"] and row["setting"] and 0 < row["accuracy"] < 100

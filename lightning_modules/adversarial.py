@@ -1,0 +1,169 @@
+r"""What adversarial models have in common: a generator, a critic, and the order in which they learn.
+
+A generator G turns noise z ~ N(0, I) into images; a critic D gives each image a number. One update, which is what every
+chart, checkpoint and budget counts, is
+
+    n_critic times:  a fresh real batch x and fresh noise z; D steps on its loss, G(z) being made without a graph
+    once:            fresh noise z; G steps on its loss
+
+as in algorithm 1 of Gulrajani et al. 2017; n_critic = 1 is that of Goodfellow et al. 2014 with k = 1. A batch from the
+data set holds the n_critic real batches, so N updates are exactly n_critic N critic steps, also across the end of an
+epoch or a resumption. Beside the generator runs an exponential moving average of its weights.
+"""
+
+import copy
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.networks import require_non_negative, require_positive
+
+FIXED_NOISE = 64  # samples in a sheet
+
+
+class Adversarial(pl.LightningModule):
+    """The common ground; a model adds its two losses.
+
+    Args:
+        generator: maps noise ``(B, z_dim)`` to images ``(B, C, H, W)`` in its ``output_range``, a pair of numbers.
+        critic: maps such images to ``(B,)``.
+        z_dim: of the noise.
+        n_critic: critic steps an update.
+        lr_generator: Adam's step size for the generator.
+        lr_critic: Adam's step size for the critic.
+        betas: Adam's decay rates, of both.
+        ema_decay: of the averaged generator; 0 makes it the generator itself. Early on it is (1 + n) / (10 + n) after n
+            updates where that is less, so that the first weights are forgotten.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        z_dim: int,
+        n_critic: int,
+        lr_generator: float,
+        lr_critic: float,
+        betas: tuple[float, float],
+        ema_decay: float,
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        if generator is None or critic is None:
+            raise ValueError("model.generator and model.critic: an adversarial model needs both")
+        positive = {"z_dim": z_dim, "n_critic": n_critic, "lr_generator": lr_generator, "lr_critic": lr_critic}
+        require_positive(**{f"model.{name}": value for name, value in positive.items()})
+        require_non_negative(**{"model.ema_decay": ema_decay})
+        if not isinstance(n_critic, int):
+            raise ValueError(f"model.n_critic={n_critic}: expects a whole number of steps")
+        if ema_decay >= 1:
+            raise ValueError(f"model.ema_decay={ema_decay}: expects a number from 0 to below 1")
+        if len(betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in betas):
+            raise ValueError(f"model.betas={list(betas)}: expects two numbers from 0 to below 1")
+        self.generator, self.critic = generator, critic
+        self.averaged = copy.deepcopy(generator).requires_grad_(False)
+        self.z_dim, self.n_critic, self.betas, self.ema_decay = z_dim, n_critic, tuple(betas), ema_decay
+        self.lr_generator, self.lr_critic = lr_generator, lr_critic
+        fixed = torch.randn(FIXED_NOISE, z_dim, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("fixed_noise", fixed)
+
+    # What a model adds
+
+    charts: tuple[dict, ...]  # each: title, series (name of a term to its label), lines (label to value)
+
+    def critic_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one critic step, and what to show of it: detached, 0-d (or ``(B,)``, for a histogram)."""
+        raise NotImplementedError
+
+    def generator_loss(self, scores: Tensor) -> Tensor:
+        """The generator's loss from the critic's scores of its images ``(B,)``."""
+        raise NotImplementedError
+
+    def held_out_terms(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """What :meth:`critic_loss` shows that needs no gradient, for images that the critic does not learn from now."""
+        raise NotImplementedError
+
+    # Images and noise
+
+    def noise(self, count: int) -> Tensor:
+        """z ~ N(0, I), ``(count, z_dim)``."""
+        return torch.randn(count, self.z_dim, device=self.device)
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] as the critic sees them: in the generator's output range."""
+        low, high = self.generator.output_range
+        return images if (low, high) == (0, 1) else images * (high - low) + low
+
+    @torch.no_grad()
+    def generate(self, z: Tensor, averaged: bool = True) -> Tensor:
+        """Images in [0, 1] from noise ``(N, z_dim)``, float32 ``(N, C, H, W)``, norms in evaluation mode.
+
+        Args:
+            z: the noise.
+            averaged: by the averaged generator or by the one that learns.
+        """
+        network = self.averaged if averaged else self.generator
+        low, high = self.generator.output_range
+        was_training = network.training
+        network.eval()
+        with torch.autocast(z.device.type, enabled=False):
+            images = (network(z).float() - low) / (high - low)
+        network.train(was_training)
+        return images
+
+    # Training
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """One update; returns what the last critic step and the generator's step showed."""
+        generator_optimizer, critic_optimizer = self.optimizers()
+        reals = self.scaled(batch[0]).chunk(self.n_critic)
+        for real in reals:
+            with torch.no_grad():
+                fake = self.generator(self.noise(len(real))).float()
+            loss, shown = self.critic_loss(real, fake)
+            # Beneath Lightning's wrapper, which counts: its global_step is then the number of updates.
+            self._step(loss, self.critic, critic_optimizer.optimizer)
+        generator_loss = self.generator_loss(self.critic(self.generator(self.noise(len(reals[0])))))
+        self._step(generator_loss, self.generator, generator_optimizer)
+        self._average()
+        return shown | {"critic_loss": loss.detach(), "generator_loss": generator_loss.detach()}
+
+    def _step(self, loss: Tensor, network: nn.Module, optimizer) -> None:
+        """Steps on the gradient with respect to this network alone: none is computed for the other."""
+        parameters = list(network.parameters())
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        updates = self.global_step
+        decay = min(self.ema_decay, (1 + updates) / (10 + updates))
+        for average, current in ((self.averaged.parameters(), self.generator.parameters()),
+                                 (self.averaged.buffers(), self.generator.buffers())):  # fmt: skip
+            pairs = [(a, c) for a, c in zip(average, current, strict=True) if a.is_floating_point()]
+            if pairs:
+                torch._foreach_lerp_(*map(list, zip(*pairs, strict=True)), 1 - decay)
+
+    def configure_optimizers(self):
+        fused = self.device.type in ("cpu", "cuda")
+        settings = {"betas": self.betas, "fused": fused}
+        return (
+            torch.optim.Adam(self.generator.parameters(), lr=self.lr_generator, **settings),
+            torch.optim.Adam(self.critic.parameters(), lr=self.lr_critic, **settings),
+        )
+
+    # Held-out images, in float32 whatever the precision of the training
+
+    @torch.no_grad()
+    def evaluate(self, images: Tensor) -> dict[str, Tensor]:
+        """The critic's terms on images in [0, 1] it does not learn from now, against as many generated ones."""
+        with torch.autocast(images.device.type, enabled=False):
+            return self.held_out_terms(self.scaled(images), self.generator(self.noise(len(images))))
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.log_dict({f"val/{name}": value for name, value in self.evaluate(batch[0]).items()})
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.log_dict({f"test/{name}": value for name, value in self.evaluate(batch[0]).items()})
