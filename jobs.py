@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -80,6 +81,7 @@ def preflight(command: compose.Command) -> None:
         datamodule = once(config["dataset"], lambda c=config: build(c["dataset"]))
         once([config["model"], config["trainer"]], lambda c=config: check_manual(build(c["model"]), c["trainer"]))
         datamodule.setup()
+        check_processes(config, datamodule)
         for callback in named(config, "fit"):
             once(callback, lambda c=callback: build(c))
         for callback in named(config, "post_fit"):
@@ -104,19 +106,40 @@ def preflight(command: compose.Command) -> None:
 
 def check_manual(model: pl.LightningModule, settings: dict) -> None:
     """Raises ValueError for settings of the trainer that a model which steps its own optimizers would not obey."""
-    for name in ("gradient_clip_val", "accumulate_grad_batches"):
-        if not model.automatic_optimization and settings.get(name) not in (None, 1):
+    for name, without in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():
+        if not model.automatic_optimization and settings.get(name, without) != without:
             raise ValueError(
                 f"trainer.{name}={settings[name]}: without effect on {type(model).__name__}, which steps its own "
                 "optimizers; leave it out"
             )
 
 
+def check_processes(config: dict, datamodule: pl.LightningDataModule) -> None:
+    """Raises ValueError for a fit on several devices that can't be."""
+    devices, model = config["trainer"]["devices"], get_class(config["model"]["_target_"])
+    if devices == 1:
+        return
+    if not getattr(model, "several_processes", False):
+        raise ValueError(
+            f"trainer.devices={devices}: a fit runs on one device unless its model exchanges gradients between "
+            f"processes, as the adversarial ones do and {model.__name__} does not; leave it out"
+        )
+    if config["compile"]:
+        raise ValueError(
+            f"trainer.devices={devices}: not with compile=true, whose graphs hold no exchange between processes"
+        )
+    images = devices * datamodule.batch_size * datamodule.batches_per_step
+    if images > len(datamodule.train.images):
+        raise ValueError(
+            f"trainer.devices={devices}: their batches together, dataset.batch_size={datamodule.batch_size} each, take "
+            f"{images} images a step and there are only {len(datamodule.train.images)} to train on"
+        )
+
+
 def check_trainer(settings: dict) -> None:
     """Raises ValueError for settings of the trainer that a fit can't be made with."""
-    if settings["devices"] != 1:
-        raise ValueError(f"trainer.devices={settings['devices']}: a fit runs on one device")
-    for name in ("max_epochs", "log_every_n_steps"):
+    devices, accelerator = settings["devices"], settings["accelerator"]
+    for name in ("max_epochs", "log_every_n_steps", "devices"):
         if type(settings[name]) is not int or settings[name] < 1:
             raise ValueError(f"trainer.{name}={settings[name]}: expects a positive whole number")
     clip = settings["gradient_clip_val"]
@@ -124,8 +147,14 @@ def check_trainer(settings: dict) -> None:
         raise ValueError(f"trainer.gradient_clip_val={clip}: expects a positive number")
     if unknown := settings.keys() - TRAINER_SETTINGS:
         raise ValueError(f"trainer.{min(unknown)}: no such setting; trainer has {', '.join(sorted(TRAINER_SETTINGS))}")
+    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    if devices > 1 and on_gpu and devices > torch.cuda.device_count():
+        raise ValueError(
+            f"trainer.devices={devices}: there are {torch.cuda.device_count()} GPUs for a process each; "
+            "trainer.accelerator=cpu has as many as you like"
+        )
     try:
-        make_trainer({"trainer": settings}, Path("."), [], logger=False)
+        make_trainer({"trainer": settings}, Path("."), [], devices, logger=False)
     except (MisconfigurationException, RuntimeError, TypeError) as error:
         raise ValueError(f"trainer: {str(error).splitlines()[0]}") from None
 

@@ -1,7 +1,5 @@
 """Scores of generated images at the ends of epochs, on a budget, and what they are measured by."""
 
-from dataclasses import asdict
-
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -81,7 +79,7 @@ class EpochScores(pl.Callback):
 
     def state_dict(self) -> dict:
         """``epochs``: for each its number, ``updates``, ``images_seen``, and the scores ``averaged`` and ``raw``;
-        ``floor``, ``failures`` and ``limits`` beside them."""
+        ``floor`` and ``failures``, which a verdict's limits are taken from, beside them."""
         return {"epochs": self._epochs, **self._measures}
 
     def load_state_dict(self, state: dict) -> None:
@@ -91,11 +89,8 @@ class EpochScores(pl.Callback):
         data = trainer.datamodule
         self.scorer.to(pl_module.device)
         self._yardstick = yard = Yardstick(self.scorer, data.val, data.train, self.samples)
-        failing = yard.score_failures()
-        self._measures = {
-            "samples": yard.samples, "floor": yard.floor, "failures": failing,
-            "limits": asdict(Limits.from_scores(yard.floor, failing)),
-        }  # fmt: skip
+        self._measures = {"samples": yard.samples, "floor": yard.floor, "failures": yard.score_failures()}
+        Limits.from_scores(yard.floor, self._measures["failures"])  # refuses a scorer too weak for a verdict, in time
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
@@ -106,7 +101,7 @@ class EpochScores(pl.Callback):
             for name, averaged in {"averaged": True, "raw": False}.items()
         }
         data = trainer.datamodule
-        seen = trainer.global_step * data.batch_size * data.batches_per_step
+        seen = trainer.global_step * data.batch_size * data.batches_per_step * trainer.world_size
         self._epochs.append({"epoch": epoch, "updates": trainer.global_step, "images_seen": seen} | scores)
         pl_module.log_dict({f"score/{name}": value for name, value in scores["averaged"].items()}, logger=False)
         for logger in trainer.loggers:

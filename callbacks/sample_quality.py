@@ -1,7 +1,6 @@
 """What an adversarial model's fit came to: scores on the test set, the verdict on its epochs, charts and pictures, in
 the job's folder."""
 
-import json
 import shutil
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytorch_lightning as pl
 from callbacks.epoch_scores import Yardstick
 from callbacks.loss_charts import losses_figure, plain_history
 from metrics.samples import NAMES
-from metrics.verdict import Limits, table, verdict
+from metrics.verdict import Limits, failures_table, table, verdict
 from storage import load_checkpoint, read_json, write_atomically, write_json, write_text
 
 SHOWN = ("fcd", "fcd_floor", "fcd_best", "kid", "class_distance", "knn_precision", "knn_recall", "coverage")
@@ -68,7 +67,7 @@ class SampleQuality(pl.Callback):
         self.seconds = time.perf_counter() - start
         states = load_checkpoint(self.fit_folder / "last.ckpt")["callbacks"]
         scores, history = states["EpochScores"], plain_history(states["LossHistory"])
-        limits = Limits(**scores["limits"])
+        limits = Limits.from_scores(scores["floor"], scores["failures"])
         epochs = [entry["epoch"] for entry in scores["epochs"]]
         averaged = [entry["averaged"] for entry in scores["epochs"]]
         found = verdict(epochs, averaged, limits)
@@ -79,10 +78,10 @@ class SampleQuality(pl.Callback):
         }  # fmt: skip
         self.figures = {"losses": losses_figure({"": history})}
         write_json(self.folder / "history.json", history)
-        write_text(
-            self.folder / "report.md",
-            self._report(found.sentence, table(epochs, averaged, limits), scores["samples"], limits),
-        )
+        epochs_table = table(epochs, averaged, limits)
+        spoiled_table = failures_table(scores["failures"], limits)
+        report = _report(self.metrics, found.sentence, epochs_table, spoiled_table, scores["samples"], limits)
+        write_text(self.folder / "report.md", report)
         for picture in sorted((self.fit_folder / "pictures").glob("*")):
             write_atomically(self.folder / picture.name, lambda temporary, p=picture: shutil.copyfile(p, temporary))
 
@@ -113,38 +112,34 @@ class SampleQuality(pl.Callback):
             write_json(file, metrics)
         return metrics
 
-    def _report(self, sentence: str, epochs: str, samples: int, limits: Limits) -> str:
-        """The job's part of a sweep's ``results.md``; pictures by their names in the job's folder."""
-        m = self.metrics
-        rows = [
-            ("averaged", ""),
-            ("raw", "_raw"),
-            ("best epoch, averaged", "_best"),
-            ("floor: training images", "_floor"),
-        ]
-        lines = [
-            f"**{sentence[0].upper()}{sentence[1:]}.**",
-            "",
-            f"Against {m['scored_images']} test images, by a scorer that classifies {100 * m['scorer_accuracy']:.2f} % "
-            "of the test set rightly:",
-            "",
-            f"| generator | {' | '.join(NAMES)} |",
-            "|---" * (1 + len(NAMES)) + "|",
-            *(f"| {name} | {' | '.join(f'{m[n + suffix]:.3f}' for n in NAMES)} |" for name, suffix in rows),
-            "",
-            f"The averaged generator after each epoch, against {samples} held-out images. Noise: realism below "
-            f"{limits.realism:.3f}. Collapsed: coverage below {limits.coverage:.3f} and recall below {limits.recall:.3f}, "
-            f"or class distance from {limits.class_distance:.3f}. Good: FCD below {limits.fcd:.1f} and rarest class above "
-            f"{limits.rarest_class:.3f}.",
-            "",
-            epochs,
-            "",
-            *(f"![{p}]({p}.png)\n" for p in ("losses", "samples", "strip", "nearest", "interpolations")),
-        ]
-        return "\n".join(lines)
+
+PICTURES = ("losses", "samples", "strip", "nearest", "interpolations")
 
 
-def read_history(folder: Path) -> dict | None:
-    """The loss history in a job's folder, if it has one."""
-    path = folder / "history.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def _report(m: dict, sentence: str, epochs: str, spoiled: str, samples: int, limits: Limits) -> str:
+    """The job's part of a sweep's ``results.md``; pictures by their names in the job's folder."""
+    suffixes = {"averaged": "", "raw": "_raw", "best epoch, averaged": "_best", "floor: training images": "_floor"}
+    lines = [
+        f"**{sentence[0].upper()}{sentence[1:]}.**",
+        "",
+        f"Against {m['scored_images']} test images, by a scorer that classifies {100 * m['scorer_accuracy']:.2f} % of "
+        "the test set rightly:",
+        "",
+        f"| generator | {' | '.join(NAMES)} |",
+        "|---" * (1 + len(NAMES)) + "|",
+        *(f"| {name} | {' | '.join(f'{m[n + end]:.3f}' for n in NAMES)} |" for name, end in suffixes.items()),
+        "",
+        f"The averaged generator after each epoch, against {samples} held-out images. Noise: realism below "
+        f"{limits.realism:.3f}. Collapsed: coverage below {limits.coverage:.3f} and recall below {limits.recall:.3f}, "
+        f"or class distance from {limits.class_distance:.3f}. Good: FCD up to {limits.fcd:.1f}, realism from "
+        f"{limits.realistic:.3f} and rarest class above {limits.rarest_class:.3f}.",
+        "",
+        epochs,
+        "",
+        "What these limits are measured by, training images and the same spoiled on purpose:",
+        "",
+        spoiled,
+        "",
+        *(f"![{name}]({name}.png)\n" for name in PICTURES),
+    ]
+    return "\n".join(lines)

@@ -6,8 +6,8 @@ The rules, the first that holds:
     noise            hardly any sample looks like data: the realistic ones are fewer than 3 per cent of the floor's
     collapsed        samples look like data but are of few kinds: coverage and recall are both less than half of what
                      the data without half of its classes have, or the classes are as unbalanced as in those
-    good             less than three quarters of the FCD of slightly blurred data, and the rarest class nearer to its
-                     share than to missing
+    good             half of the FCD of slightly blurred data or less, half of the floor's realism or more, and the
+                     rarest class nearer to its share than to missing
     still learning   anything else
 
 No limit is a figure of its own right; each is measured with the scorer, the data set and the number of samples in use.
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 DIVERGED, NOISE, COLLAPSED, GOOD, LEARNING = LABELS = ("diverged", "noise", "collapsed", "good", "still learning")
 FAILED = (DIVERGED, NOISE, COLLAPSED)
 NOISE_SHARE = 0.03  # of the floor's realism: additive noise of .2 on Fashion-MNIST has 1.4 to 2.6 per cent
-BLUR_SHARE = 0.75  # of the FCD of blurred images, which must not be good themselves
+GOOD_SHARE = 0.5  # of the FCD of blurred images, and of the floor's realism
 COLLAPSE_SHARE = 0.5  # of coverage and recall with half of the classes
 COLUMNS = ("fcd", "kid", "class_distance", "rarest_class")
 COLUMNS += ("knn_precision", "knn_recall", "realism", "density", "coverage")
@@ -40,7 +40,8 @@ class Limits:
         coverage: below it and ``recall``, collapsed.
         recall: the other of the two.
         class_distance: from it on, collapsed.
-        fcd: good below it only.
+        fcd: good up to it only.
+        realistic: the realism from which on it may be good.
         rarest_class: good above it only.
         floor: the scores of real images.
     """
@@ -50,6 +51,7 @@ class Limits:
     recall: float
     class_distance: float
     fcd: float
+    realistic: float
     rarest_class: float
     floor: dict[str, float]
 
@@ -66,7 +68,7 @@ class Limits:
         blurred, one, half = failures["blur"], failures["dropped_class"], failures["half_classes"]
         if not all(math.isfinite(value) for scores in (floor, blurred, one, half) for value in scores.values()):
             raise ValueError("limits need finite scores of real images: the scorer gives others")
-        if not floor["fcd"] < BLUR_SHARE * blurred["fcd"]:
+        if not floor["fcd"] < GOOD_SHARE * blurred["fcd"]:
             raise ValueError(
                 f"fcd {floor['fcd']:.3g} of real images, {blurred['fcd']:.3g} of blurred ones: the scorer is too weak, "
                 f"or the images too few, for a verdict"
@@ -82,7 +84,8 @@ class Limits:
             coverage=COLLAPSE_SHARE * half["coverage"],
             recall=COLLAPSE_SHARE * half["knn_recall"],
             class_distance=half["class_distance"],
-            fcd=BLUR_SHARE * blurred["fcd"],
+            fcd=GOOD_SHARE * blurred["fcd"],
+            realistic=GOOD_SHARE * floor["realism"],
             rarest_class=(floor["rarest_class"] + one["rarest_class"]) / 2,
             floor=floor,
         )
@@ -115,9 +118,8 @@ def label(scores: dict[str, float], limits: Limits) -> str:
     few = scores["coverage"] < limits.coverage and scores["knn_recall"] < limits.recall
     if few or scores["class_distance"] >= limits.class_distance:
         return COLLAPSED
-    if scores["fcd"] < limits.fcd and scores["rarest_class"] > limits.rarest_class:
-        return GOOD
-    return LEARNING
+    close = scores["fcd"] <= limits.fcd and scores["realism"] >= limits.realistic
+    return GOOD if close and scores["rarest_class"] > limits.rarest_class else LEARNING
 
 
 def verdict(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: Limits) -> Verdict:
@@ -147,11 +149,21 @@ def verdict(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: L
 
 def table(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: Limits) -> str:
     """A GitHub-markdown table: the floor, then a row for each epoch with its label and scores."""
-    rows = [["epoch", "label", *COLUMNS], [":--"] * 2 + ["--:"] * len(COLUMNS), ["floor", "real images"]]
-    rows += [[str(epoch), label(s, limits)] for epoch, s in zip(epochs, scores, strict=True)]
-    for row, s in zip(rows[2:], [limits.floor, *scores], strict=True):
-        row += [f"{s[name]:.1f}" if name in ("fcd", "kid") else f"{s[name]:.3f}" for name in COLUMNS]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [(str(epoch), label(s, limits), s) for epoch, s in zip(epochs, scores, strict=True)]
+    return _markdown("epoch", [("floor", "real images", limits.floor), *rows])
+
+
+def failures_table(failures: dict[str, dict[str, float]], limits: Limits) -> str:
+    """The same of synthetic failures, by their names."""
+    rows = [(name, label(s, limits), s) for name, s in failures.items()]
+    return _markdown("images", [("floor", "real images", limits.floor), *rows])
+
+
+def _markdown(first: str, rows: list[tuple[str, str, dict[str, float]]]) -> str:
+    lines = [[first, "label", *COLUMNS], [":--"] * 2 + ["--:"] * len(COLUMNS)]
+    for name, called, s in rows:
+        lines.append([name, called, *(f"{s[c]:.1f}" if c in ("fcd", "kid") else f"{s[c]:.3f}" for c in COLUMNS)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _failures(epochs: list[int], labels: list[str]) -> list[str]:

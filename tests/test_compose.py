@@ -15,7 +15,7 @@ from conftest import ROOT
     [
         (
             "model=vea",
-            r"model=vea: unknown \(did you mean vae\?\); accepted are dcgan, scorer, vae, vae_mlp, wgan_gp, wgan_gp_official",
+            r"model=vea: unknown \(did you mean vae\?\); accepted are dcgan, scorer, vae, ",
         ),
         ("dataset=minst", r"dataset=minst: unknown \(did you mean mnist\?\); accepted are digits, fashion, mnist"),
         ("classifier=svm", "classifier=svm: unknown.*; accepted are .*linear_svc"),

@@ -20,16 +20,17 @@ def fits(folder: Path) -> list[Path]:
 
 
 def checkpoint(folder: Path) -> dict:
-    (fit,) = fits(folder)
+    (fit,) = [fit for fit in fits(folder) if not fit.name.startswith("scorer")]
     return torch.load(fit / "last.ckpt", weights_only=True)
 
 
 def assert_same_training(one: dict, two: dict) -> None:
-    """Weights and Adam's state equal bit for bit."""
+    """Weights (averages and fixed noise with them) and every Adam's state equal bit for bit."""
     assert one["state_dict"].keys() == two["state_dict"].keys()
     assert all(torch.equal(one["state_dict"][k], two["state_dict"][k]) for k in one["state_dict"])
-    states = [c["optimizer_states"][0]["state"] for c in (one, two)]
-    assert all(torch.equal(states[0][k][n], states[1][k][n]) for k in states[0] for n in states[0][k])
+    assert len(one["optimizer_states"]) == len(two["optimizer_states"])
+    for a, b in zip(one["optimizer_states"], two["optimizer_states"], strict=True):
+        assert all(torch.equal(a["state"][k][n], b["state"][k][n]) for k in a["state"] for n in a["state"][k])
     assert one["lr_schedulers"] == two["lr_schedulers"]
 
 
@@ -236,9 +237,26 @@ def spawn(outputs: Path, *arguments: str) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path):
+SMALL_GAN = (
+    "model.generator.channels=4",
+    "model.critic.channels=4",
+    "dataset.batch_size=16",
+    "callbacks.every_n_epochs=1",
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("n_labels=100",),
+        ("model=wgan_gp", *SMALL_GAN),
+        pytest.param(("model=dcgan", *SMALL_GAN), marks=pytest.mark.slow),
+    ],
+    ids=["vae", "wgan_gp", "dcgan"],
+)
+def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path, arguments):
     """Kill -9 a fit three times, at moments its checkpoint's epochs decide; the last run ends it."""
-    arguments = ("n_labels=100", "trainer.max_epochs=25")
+    arguments = (*arguments, "trainer.max_epochs=25")
     whole = spawn(tmp_path / "whole", *arguments)
     assert whole.wait() == 0
     killed = tmp_path / "killed"
@@ -248,7 +266,7 @@ def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path):
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.013)
-            found = list(killed.glob("fits/*/last.ckpt"))
+            found = [path for path in killed.glob("fits/*/last.ckpt") if not path.parent.name.startswith("scorer")]
             if found and (epoch := torch.load(found[0], weights_only=True)["epoch"]) > last:
                 last = epoch
                 break
@@ -264,6 +282,11 @@ def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path):
     assert len(ok) == 2
     assert ok[0]["metrics"] == ok[1]["metrics"] and ok[0]["labels_sha256"] == ok[1]["labels_sha256"]
     assert ok[0]["fit"] == ok[1]["fit"]
+    assert ok[0].get("statement") == ok[1].get("statement")
+    sheets = [
+        {p.name: p.read_bytes() for p in folder.glob("fits/*/epochs/*.png")} for folder in (tmp_path / "whole", killed)
+    ]
+    assert sheets[0] == sheets[1] and len(sheets[0]) == (25 if SMALL_GAN[0] in arguments else 0)
 
 
 def test_a_signal_ends_in_exit_code_1_and_a_result_that_says_so(tmp_path):

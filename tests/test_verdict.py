@@ -9,7 +9,7 @@ from metrics.verdict import COLUMNS, Limits, label, table, verdict
 
 FLOOR = dict(zip(COLUMNS, (0.3, 0.001, 0.02, 0.9, 0.95, 0.95, 0.5, 1.0, 0.97), strict=True))
 FAILURE_SCORES = {
-    "blur": FLOOR | {"fcd": 8.0},
+    "blur": FLOOR | {"fcd": 12.0},
     "dropped_class": FLOOR | {"fcd": 6.0, "class_distance": 0.1, "rarest_class": 0.1},
     "half_classes": FLOOR | {"fcd": 50.0, "class_distance": 0.5, "coverage": 0.5, "knn_recall": 0.6},
 }
@@ -26,7 +26,15 @@ EPOCH = {
 def test_limits_are_shares_of_the_data():
     figures = {name: value for name, value in vars(LIMITS).items() if name != "floor"}
     assert figures == pytest.approx(
-        {"realism": 0.015, "coverage": 0.25, "recall": 0.3, "class_distance": 0.5, "fcd": 6.0, "rarest_class": 0.5}
+        {
+            "realism": 0.015,
+            "coverage": 0.25,
+            "recall": 0.3,
+            "class_distance": 0.5,
+            "fcd": 6.0,
+            "realistic": 0.25,
+            "rarest_class": 0.5,
+        }
     )
     assert LIMITS.floor is FLOOR
 
@@ -35,15 +43,17 @@ def test_limits_are_shares_of_the_data():
     "change, expected",
     [
         ({}, "good"),
-        ({"fcd": 5.99}, "good"),
-        ({"fcd": 6.0}, "still learning"),
+        ({"fcd": 6.0}, "good"),
+        ({"fcd": 6.01}, "still learning"),
         ({"rarest_class": 0.5}, "still learning"),
         ({"rarest_class": 0.51, "class_distance": 0.49}, "good"),
         ({"class_distance": 0.5}, "collapsed"),
         ({"coverage": 0.24, "knn_recall": 0.29}, "collapsed"),
         ({"coverage": 0.25, "knn_recall": 0.29}, "good"),
         ({"coverage": 0.24, "knn_recall": 0.3, "fcd": 40.0}, "still learning"),
-        ({"realism": 0.0151}, "good"),
+        ({"realism": 0.25}, "good"),
+        ({"realism": 0.249}, "still learning"),
+        ({"realism": 0.0151}, "still learning"),
         ({"realism": 0.0149, "coverage": 0.0, "knn_recall": 0.0}, "noise"),
         ({"realism": 0.0, "kid": math.nan}, "diverged"),
     ],
@@ -57,8 +67,8 @@ def test_limits_refuse_what_no_verdict_can_rest_on():
         Limits.from_scores(FLOOR, {"blur": FLOOR, "dropped_class": FLOOR})
     with pytest.raises(ValueError, match=r"fcd 0.3 with all classes, 0.2 without one, 50 without half .* too weak"):
         Limits.from_scores(FLOOR, FAILURE_SCORES | {"dropped_class": FLOOR | {"fcd": 0.2}})
-    with pytest.raises(ValueError, match=r"fcd 0.3 of real images, 0.39 of blurred ones: .* too weak"):
-        Limits.from_scores(FLOOR, FAILURE_SCORES | {"blur": FLOOR | {"fcd": 0.39}})
+    with pytest.raises(ValueError, match=r"fcd 0.3 of real images, 0.59 of blurred ones: .* too weak"):
+        Limits.from_scores(FLOOR, FAILURE_SCORES | {"blur": FLOOR | {"fcd": 0.59}})
     with pytest.raises(ValueError, match="limits need finite scores of real images"):
         Limits.from_scores(FLOOR | {"kid": math.nan}, FAILURE_SCORES)
 
