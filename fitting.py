@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
 import runs
 from callbacks.epoch_seed import EpochSeed
+from distributed import UnwrappedDDP, launch
 from storage import AtomicCheckpointIO, load_checkpoint, read_json, write_json
 
 log = logging.getLogger("train")
@@ -99,16 +100,36 @@ def find_or_train(config: dict, fit: runs.Fit) -> tuple[pl.LightningDataModule, 
 
 
 def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule, observers: list[pl.Callback] = ()) -> None:
-    """Trains the fit, from the start or from its last checkpoint, to its end; ``observers`` may watch."""
-    resume, purge_step = None, None
+    """Trains the fit, from the start or from its last checkpoint, to its end; ``observers`` may watch.
+
+    On several devices, each has a process of its own, and this one waits for them.
+    """
+    resume_step = None
     if fit.checkpoint.exists():
         state = load_checkpoint(fit.checkpoint)
-        resume, purge_step = fit.checkpoint, state["global_step"]
+        resume_step = state["global_step"]
         log.info(f"fit {fit.name}: continues after epoch {state['epoch'] + 1} of {config['trainer']['max_epochs']}")
     else:
         log.info(f"fit {fit.name}: trains anew" + (f" ({why})" if (why := fit.why_new()) else ""))
     fit.create(OmegaConf.to_yaml(OmegaConf.create(config)))
+    if (devices := config["trainer"]["devices"]) == 1:
+        _train_here(config, fit, resume_step, observers, datamodule)
+    else:
+        launch(devices, _train_here, config, fit, resume_step, observers)
+        datamodule.setup()
+
+
+def _train_here(
+    config: dict,
+    fit: runs.Fit,
+    resume_step: int | None,
+    observers: list[pl.Callback],
+    datamodule: pl.LightningDataModule | None = None,
+) -> None:
+    """Trains in this process, alone or as one of several: the first of them writes what there is to write."""
+    quiet()
     start = time.perf_counter()
+    datamodule = datamodule or build(config["dataset"])
     pl.seed_everything(config["seed"], verbose=False)
     model = build(config["model"])
     if config["compile"]:
@@ -124,22 +145,28 @@ def train(config: dict, fit: runs.Fit, datamodule: pl.LightningDataModule, obser
         if getattr(callback, "monitor", None)
     ]
     checkpoints.append(ModelCheckpoint(fit.folder, filename="last", **saving))
-    logger = build(config["logger"] | {"save_dir": str(fit.folder), "purge_step": purge_step})
+    logger = build(config["logger"] | {"save_dir": str(fit.folder), "purge_step": resume_step})
     callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, *checkpoints]
-    trainer = make_trainer(config, fit.folder, callbacks, logger=logger)
-    trainer.fit(model, datamodule, ckpt_path=resume)
+    trainer = make_trainer(config, fit.folder, callbacks, config["trainer"]["devices"], logger=logger)
+    trainer.fit(model, datamodule, ckpt_path=None if resume_step is None else fit.checkpoint)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    seconds = time.perf_counter() - start
+    if not trainer.is_global_zero:
+        return
+    seconds, images = time.perf_counter() - start, trainer.current_epoch * len(datamodule.train.images)
     fit.write_record(
         status="finished", finished=runs.timestamp(), seconds=round(seconds, 3), epochs=trainer.current_epoch,
-        precision=config["trainer"]["precision"], device=str(model.device), continued=resume is not None,
-        images_per_second=round(trainer.current_epoch * len(datamodule.train.images) / seconds) if not resume else None,
+        precision=config["trainer"]["precision"], device=str(model.device), continued=resume_step is not None,
+        images_per_second=None if resume_step is not None else round(images / seconds),
     )  # fmt: skip
 
 
-def make_trainer(config: dict, folder: Path, callbacks: list[pl.Callback], **settings) -> pl.Trainer:
-    """A Lightning trainer with this project's checkpoints."""
+def make_trainer(config: dict, folder: Path, callbacks: list[pl.Callback], devices: int = 1, **settings) -> pl.Trainer:
+    """A Lightning trainer with this project's checkpoints: of one device, or in one of several processes that share
+    the work (the samplers of a data module see to their shares)."""
+    settings["devices"] = devices
+    if devices > 1:
+        settings |= {"strategy": UnwrappedDDP(), "use_distributed_sampler": False}
     context = {"callbacks": callbacks, "plugins": [AtomicCheckpointIO()], "default_root_dir": str(folder)}
     checkpoints = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
     kwargs = {k: v for k, v in config["trainer"].items() if k != "_target_"}
@@ -184,7 +211,8 @@ def stored_test_metrics(config: dict, fit: runs.Fit, datamodule: pl.LightningDat
 
 def quiet() -> None:
     """Silences what Lightning says of every trainer, and its advice on workers: the data lie in memory."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
         ".*Checkpoint directory.*exists and is not empty.*",
@@ -192,5 +220,6 @@ def quiet() -> None:
         ".*is smaller than the logging interval.*",
         ".*LeafSpec.*is deprecated.*",
         ".*GPU available but not used.*",
+        ".*recommended to use .*sync_dist=True.*",  # each process evaluates the whole, to the same figures
     ):
         warnings.filterwarnings("ignore", message)

@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parent
 PACKAGES = ("lightning_modules", "datamodules", "callbacks", "classifiers", "metrics")
 FOREIGN_TARGETS = ("pytorch_lightning.Trainer", "pytorch_lightning.loggers.TensorBoardLogger")
 ALWAYS_IN_A_FIT = "callbacks.epoch_seed.EpochSeed"
-# Trainer settings that do not change the weights; whatever is not named here does.
+# Trainer settings that do not change the weights; whatever is not named here does, and devices if there are several,
+# for the batch is theirs together.
 NOT_IN_THE_WEIGHTS = {
     "accelerator", "devices", "enable_progress_bar", "enable_model_summary", "log_every_n_steps",
     "num_sanity_val_steps", "check_val_every_n_epoch", "limit_val_batches", "limit_test_batches", "profiler",
@@ -129,10 +130,12 @@ class Fit:
 
     def __init__(self, config: dict, label: str, outputs: Path, requires: dict[str, "Fit"] | None = None):
         self.config = config
+        trainer = config["trainer"]
+        several = {"devices"} if trainer.get("devices", 1) != 1 else set()
         self.identity = {
             "model": canonical(weights_part(config["model"])),
             "dataset": canonical(weights_part(config["dataset"])),
-            "trainer": canonical({k: v for k, v in config["trainer"].items() if k not in NOT_IN_THE_WEIGHTS}),
+            "trainer": canonical({k: v for k, v in trainer.items() if k not in NOT_IN_THE_WEIGHTS or k in several}),
             "seed": config["seed"],
             "compile": bool(config["compile"]),
             "code": source_digests([*targets(config["model"]), *targets(config["dataset"]), ALWAYS_IN_A_FIT]),

@@ -1,208 +1,237 @@
 """Training images per second of this project beside the loops one would write without it.
 
-    python benchmarks/throughput.py paths.data=DIR [--batch 128 512] [--rounds 3] [--epochs 2] [--fast] [key=value ...]
+    python benchmarks/throughput.py paths.data=DIR [--batch 128 512] [--rounds 3] [--epochs 2] [--steps N] [--fast]
+                                    [--clock cpu] [key=value ...]
 
-In turn, round by round in one process, the same network with the same Adam (fused) and the same losses:
+In turn, round by round in one process, the same network with the same losses and Adam:
 
     bare         a plain loop over float32 tensors in memory, fp32: the yardstick
     ours         trainer.fit of this project with progress bar, TensorBoard and a checkpoint every epoch, fp32
     ours+val     the same with its validation pass every epoch
     torchvision  torchvision's MNIST with ToTensor, a shuffling DataLoader, a plain loop, fp32
     pythae       pythae's trainer, if installed (pip install pythae), fp32
+    pythae as it comes   the same with its own choice of Adam, which is not the fused one of all others
     bf16, bf16+compile (with --fast)   ours in those modes
 
+With model=dcgan or model=wgan_gp, in real images a second, at the model's own batch size unless --batch is given:
+
+    bare         a plain loop, nothing computed that is not needed; without ours' moving average of the generator
+    ours         as above, with the losses' history; not what comes once an epoch: validation, scores, sheets
+    common       the step as commonly published, over a DataLoader as torchvision's above (adversarial_steps.py)
+    compile, bf16, bf16+compile (with --fast)   ours in those modes
+
 Figures are medians over the rounds; ratios are taken within each round, since machines drift. Whole epochs count, their
-checkpoints and logging included; the first epoch (warm-up, compilation) does not. Settings are those of train.py.
+checkpoints and logging included; the first epoch (warm-up, compilation) does not. --steps N makes an epoch of N
+updates, on which its end then weighs more. On a machine with other work, --clock cpu counts this process's time alone;
+take it with OMP_NUM_THREADS=1, since threads add up. Settings are those of train.py.
 """
 
 import argparse
 import contextlib
 import io
+import itertools
 import logging
+import operator
 import statistics
 import sys
 import tempfile
 import time
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import adversarial_steps
 import pytorch_lightning as pl
 import torch
+from hydra.utils import get_class
+from pythae_trainer import train_with_pythae
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
+from torchvision.transforms import ToTensor
 
 import compose
 import fitting
 import runs
 from datamodules.images import to_unit_range
+from lightning_modules.adversarial import Adversarial
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 class EpochClock(pl.Callback):
     """Seconds from the start of the second epoch to the end of training."""
 
+    def __init__(self, clock):
+        self.clock = clock
+
     def on_train_epoch_start(self, trainer, pl_module):
         if trainer.current_epoch == 1:
-            self.start = time.perf_counter()
+            self.start = self.clock()
 
     def on_train_end(self, trainer, pl_module):
-        self.seconds = time.perf_counter() - self.start
+        self.seconds = self.clock() - self.start
 
 
-def loss_of(model, x: torch.Tensor) -> torch.Tensor:
-    """The model's training loss on images in [0, 1]."""
-    reconstruction, kl, _ = model(model.see((x, None)))
-    return reconstruction.mean() + model.beta * kl.sum(1).mean()
+def updates(config: dict) -> int:
+    """In an epoch."""
+    return config["trainer"]["limit_train_batches"]
 
 
-def adam(model) -> torch.optim.Adam:
-    return torch.optim.Adam(model.parameters(), lr=model.lr, fused=True)
+def images_per_update(config: dict) -> int:
+    return config["dataset"]["batch_size"] * config["dataset"]["batches_per_step"]
 
 
-def timed_epochs(batches, model, epochs: int) -> float:
-    """Images a second of a plain loop over ``batches()``, after twenty steps of warm-up."""
-    model.train()
-    optimizer = adam(model)
+def vae_step(model):
+    optimizer = torch.optim.Adam(model.parameters(), lr=model.lr, fused=True)
 
-    def step(x):
-        loss = loss_of(model, x)
+    def update(x: torch.Tensor) -> None:
+        reconstruction, kl, _ = model(model.see((x, None)))
+        loss = reconstruction.mean() + model.beta * kl.sum(1).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return len(x)
 
-    for _, x in zip(range(20), batches(), strict=False):
-        step(x)
-    start, images = time.perf_counter(), 0
+    return update
+
+
+def timed_epochs(batches, update, config: dict, epochs: int) -> float:
+    """Images a second of a plain loop over ``batches()``, after twenty updates of warm-up."""
+    for x in itertools.islice(batches(), 20):
+        update(x)
+    clock, images = CLOCKS[config["clock"]], 0
+    start = clock()
     for _ in range(epochs):
-        images += sum(step(x) for x in batches())
-    return images / (time.perf_counter() - start)
+        for x in itertools.islice(batches(), updates(config)):
+            update(x)
+            images += len(x)
+    return images / (clock() - start)
 
 
 def bare(config: dict, data, epochs: int) -> float:
-    images, size = to_unit_range(data.train.images), config["dataset"]["batch_size"]
+    model = fitting.build(config["model"]).train()
+    images, size = to_unit_range(data.train.images), images_per_update(config)
+    if isinstance(model, Adversarial):
+        images, update = model.scaled(images), adversarial_steps.bare(model)
+    else:
+        update = vae_step(model)
 
     def batches():
         order = torch.randperm(len(images))
         return (images[order[i : i + size]] for i in range(0, len(images) - size + 1, size))
 
-    return timed_epochs(batches, fitting.build(config["model"]), epochs)
+    return timed_epochs(batches, update, config, epochs)
 
 
 def torchvision_loop(config: dict, data, epochs: int) -> float:
+    import torchvision
     from torch.utils.data import Subset
-    from torchvision.datasets import MNIST
-    from torchvision.transforms import ToTensor
 
-    dataset = Subset(MNIST(config["dataset"]["root"], transform=ToTensor()), range(len(data.train.images)))
-    loader = DataLoader(dataset, config["dataset"]["batch_size"], shuffle=True, drop_last=True)
-    return timed_epochs(lambda: (x for x, _ in loader), fitting.build(config["model"]), epochs)
+    model = fitting.build(config["model"]).train()
+    if isinstance(model, Adversarial):
+        transform, update = adversarial_steps.common_transform(model), adversarial_steps.common(model)
+    else:
+        transform, update = ToTensor(), vae_step(model)
+    dataset = getattr(torchvision.datasets, data.name)(config["dataset"]["root"], transform=transform)
+    dataset = Subset(dataset, range(len(data.train.images)))
+    loader = DataLoader(dataset, images_per_update(config), shuffle=True, drop_last=True)
+    return timed_epochs(lambda: (x for x, _ in loader), update, config, epochs)
 
 
 def ours(config: dict, data, epochs: int, validate: bool = False, precision: str = "32-true", compiled: bool = False):
     trainer = {"max_epochs": epochs + 1, "precision": precision, "limit_val_batches": 1.0 if validate else 0}
-    config = config | {"compile": compiled, "callbacks": {"fit": {}, "post_fit": {}}}
+    history = {name: callback for name, callback in config["callbacks"]["fit"].items() if name == "history"}
+    config = config | {"compile": compiled, "callbacks": {"fit": history, "post_fit": {}}}
     config["trainer"] = config["trainer"] | trainer
-    clock = EpochClock()
+    clock = EpochClock(CLOCKS[config["clock"]])
     with tempfile.TemporaryDirectory() as folder:
         config["paths"] = {"outputs": folder}
         fit = runs.Fit(config, "benchmark", Path(folder))
         fitting.train(config, fit, fitting.build(config["dataset"]), [clock])
-    size = config["dataset"]["batch_size"]
-    return epochs * (len(data.train.images) // size) * size / clock.seconds
+    return epochs * updates(config) * images_per_update(config) / clock.seconds
 
 
-def pythae_trainer(config: dict, data, epochs: int) -> float:
-    from pythae.data.datasets import BaseDataset
-    from pythae.models import VAE, VAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+def pythae(config: dict, data, epochs: int, **optimizer) -> float:
+    images, targets = (split[: updates(config) * images_per_update(config)] for split in data.train)
+    model, clock = fitting.build(config["model"]), CLOCKS[config["clock"]]
+    arguments = (model, to_unit_range(images), targets, config["dataset"]["batch_size"], epochs, clock)
+    return epochs * len(images) / train_with_pythae(*arguments, **optimizer)
 
-    class Encoder(BaseEncoder):
-        def __init__(self, net):
-            super().__init__()
-            self.net = net
 
-        def forward(self, x):
-            mean, log_var = self.net(torch.bernoulli(x)).chunk(2, 1)
-            return ModelOutput(embedding=mean, log_covariance=log_var)
+def contestants(adversarial: bool, fast: bool) -> dict:
+    """Name to a function of config, data and epochs, which gives images a second."""
+    found = {"bare": bare, "ours": ours}
+    if adversarial:
+        found["common"] = torchvision_loop
+    else:
+        found |= {"ours+val": partial(ours, validate=True), "torchvision": torchvision_loop}
+        if find_spec("pythae"):
+            found |= {"pythae": partial(pythae, fused=True), "pythae as it comes": pythae}
+    if fast:
+        found |= {"compile": partial(ours, compiled=True)} if adversarial else {}
+        found["bf16"] = partial(ours, precision="bf16-mixed")
+        found["bf16+compile"] = partial(ours, precision="bf16-mixed", compiled=True)
+    return found
 
-    class Decoder(BaseDecoder):
-        def __init__(self, net):
-            super().__init__()
-            self.net = net
 
-        def forward(self, z):
-            return ModelOutput(reconstruction=self.net(z).sigmoid())
+def configuration(settings: list[str], batch: int | None) -> dict:
+    sizes = [] if batch is None else [f"dataset.batch_size={batch}"]
+    command = compose.read_command("train", ["model=vae_mlp", "dataset=mnist", *settings, *sizes])
+    return fitting.plain(command.jobs[0]) | {"model_name": command.choices[0]["model"]}
 
-    model = fitting.build(config["model"])
-    shape = tuple(config["dataset"]["shape"])
-    settings = VAEConfig(input_dim=shape, latent_dim=model.latent_dim, reconstruction_loss="bce")
-    vae = VAE(settings, encoder=Encoder(model.encoder), decoder=Decoder(model.decoder))
-    images = BaseDataset(to_unit_range(data.train.images), data.train.targets)
-    with tempfile.TemporaryDirectory() as folder:
-        training = BaseTrainerConfig(
-            output_dir=folder, num_epochs=epochs, per_device_train_batch_size=config["dataset"]["batch_size"],
-            learning_rate=model.lr, optimizer_cls="Adam", optimizer_params={"fused": True}, no_cuda=True,
-        )  # fmt: skip
-        trainer = BaseTrainer(vae, images, training_config=training)
-        trainer.prepare_training()
-        vae.train()
-        start = time.perf_counter()
-        for epoch in range(1, epochs + 1):
-            events = {"training_config": training, "epoch": epoch}
-            trainer.callback_handler.on_epoch_begin(train_loader=trainer.train_loader, eval_loader=None, **events)
-            trainer.train_step(epoch)
-        return epochs * len(images) / (time.perf_counter() - start)
+
+def race(rivals: dict, config: dict, data, rounds: int, epochs: int, progress: Console) -> dict[str, list[float]]:
+    """Images a second of each, in each round."""
+    rates: dict[str, list[float]] = {name: [] for name in rivals}
+    for number, (name, rival) in itertools.product(range(rounds), rivals.items()):
+        progress.print(f"batch {config['dataset']['batch_size']}, round {number + 1}/{rounds}: {name}")
+        # the bars are drawn as for a user, into a buffer
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            rates[name].append(rival(config, data, epochs))
+    return rates
+
+
+def table(rates: dict[str, list[float]], title: str) -> Table:
+    yardsticks = [name for name in rates if name in ("bare", "torchvision", "common") or name.startswith("pythae")]
+    shown = Table(title=title)
+    for column in ("", "images/s", *(f"/ {name}" for name in yardsticks)):
+        shown.add_column(column, justify="right")
+    for name, values in rates.items():
+        ratios = (statistics.median(map(operator.truediv, values, rates[other])) for other in yardsticks)
+        shown.add_row(name, f"{statistics.median(values):,.0f}", *(f"{ratio:.2f}" for ratio in ratios))
+    return shown
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, nargs="+", default=[128, 512])
+    parser.add_argument("--batch", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=2, help="timed epochs of each contestant in a round")
+    parser.add_argument("--steps", type=int, help="updates in an epoch; all the images' unless given")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: seconds of this process, on a busy machine"
+    )
     parser.add_argument("--fast", action="store_true", help="also bf16 and compiled")
     parser.add_argument("settings", nargs="*", help="as for train.py; model=vae_mlp dataset=mnist unless given")
     arguments = parser.parse_intermixed_args()
     logging.disable(logging.WARNING)
     fitting.quiet()
 
-    contestants = {"bare": bare, "ours": ours, "ours+val": lambda *a: ours(*a, validate=True)}
-    contestants["torchvision"] = torchvision_loop
-    with contextlib.suppress(ImportError):
-        import pythae  # noqa: F401
-
-        contestants["pythae"] = pythae_trainer
-    if arguments.fast:
-        contestants["bf16"] = lambda *a: ours(*a, precision="bf16-mixed")
-        contestants["bf16+compile"] = lambda *a: ours(*a, precision="bf16-mixed", compiled=True)
     console, progress = Console(width=100, file=sys.stdout), Console(file=sys.stderr)
-    for batch in arguments.batch:
-        settings = ["model=vae_mlp", "dataset=mnist", *arguments.settings, f"dataset.batch_size={batch}"]
-        command = compose.read_command("train", [*settings, "trainer.precision=32-true"])
-        config = fitting.plain(command.jobs[0])
+    target = get_class(configuration(arguments.settings, None)["model"]["_target_"])
+    adversarial = issubclass(target, Adversarial)
+    for batch in arguments.batch or ([None] if adversarial else [128, 512]):
+        config = configuration(arguments.settings, batch) | {"clock": arguments.clock}
         data = fitting.build(config["dataset"])
         data.setup()
-        rates: dict[str, list[float]] = {name: [] for name in contestants}
-        for number in range(arguments.rounds):
-            for name, contestant in contestants.items():
-                progress.print(f"batch {batch}, round {number + 1}/{arguments.rounds}: {name}")
-                # the bars are drawn as for a user, into a buffer
-                with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                    rates[name].append(contestant(config, data, arguments.epochs))
-        table = Table(title=f"{command.choices[0]['model']}, batch {batch}, {torch.get_num_threads()} threads")
-        for column in ("", "images/s", *(f"/ {name}" for name in ("bare", "torchvision", "pythae") if name in rates)):
-            table.add_column(column, justify="right")
-        for name, values in rates.items():
-            ratios = [
-                statistics.median(mine / other for mine, other in zip(values, rates[column], strict=True))
-                for column in ("bare", "torchvision", "pythae")
-                if column in rates
-            ]
-            table.add_row(name, f"{statistics.median(values):,.0f}", *(f"{ratio:.2f}" for ratio in ratios))
-        console.print(table)
+        whole = len(data.train.images) // images_per_update(config)
+        config["trainer"]["limit_train_batches"] = min(arguments.steps or whole, whole)
+        rivals = contestants(adversarial, arguments.fast)
+        rates = race(rivals, config, data, arguments.rounds, arguments.epochs, progress)
+        size, threads = config["dataset"]["batch_size"], torch.get_num_threads()
+        console.print(table(rates, f"{config['model_name']}, batch {size}, {threads} threads, {arguments.clock} time"))
 
 
 if __name__ == "__main__":

@@ -55,21 +55,34 @@ def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 class EpochShuffle(Sampler):
     """A shuffle that is a function of (seed, epoch), so that a resumed run sees the order an uninterrupted one would.
 
-    Lightning calls :meth:`set_epoch` as it does for a distributed sampler.
+    Lightning calls :meth:`set_epoch` as it does for a distributed sampler. Of several processes each has every n-th
+    batch: their n batches together are the one that a single process with n times the batch size would see.
+
+    Args:
+        size: images to shuffle; with several processes, those that do not fill a batch of each are left out.
+        seed: of the shuffle.
+        batch_size: images that stay together.
+        number: of this process, from 0.
+        processes: how many there are.
     """
 
-    def __init__(self, size: int, seed: int):
+    def __init__(self, size: int, seed: int, batch_size: int = 1, number: int = 0, processes: int = 1):
         self.size, self.seed, self.epoch = size, seed, 0
+        self.batch_size, self.number, self.processes = batch_size, number, processes
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.size
+        if self.processes == 1:
+            return self.size
+        return self.size // (self.batch_size * self.processes) * self.batch_size
 
     def __iter__(self):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
-        return iter(order.tolist())
+        if self.processes > 1:
+            order = order[: len(self) * self.processes].reshape(-1, self.processes, self.batch_size)[:, self.number]
+        return iter(order.ravel().tolist())
 
 
 class Images(pl.LightningDataModule):
@@ -79,7 +92,7 @@ class Images(pl.LightningDataModule):
     testing. Labelled images are drawn from the training part.
 
     Args:
-        batch_size: training images per step of an optimizer.
+        batch_size: training images per step of an optimizer, in each process.
         val_size: training images held out for validation.
         train_subset: train on this many images only, the very ones that ``label_seed`` would label; ``None`` for all.
         label_seed: the draw that ``train_subset`` follows; without effect otherwise.
@@ -171,7 +184,8 @@ class Images(pl.LightningDataModule):
         return DataLoader(InMemoryImages(split), collate_fn=whole_batch, **kwargs)
 
     def train_dataloader(self) -> DataLoader:
-        sampler = EpochShuffle(len(self.train.images), self.seed)
+        number, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EpochShuffle(len(self.train.images), self.seed, self.batch_size, number, processes)
         together = self.batch_size * self.batches_per_step
         return self._loader(self.train, batch_size=together, sampler=sampler, drop_last=True)
 

@@ -11,19 +11,23 @@ data set holds the n_critic real batches, so N updates are exactly n_critic N cr
 epoch or a resumption. Beside the generator runs an exponential moving average of its weights.
 """
 
+import contextlib
 import copy
+from collections.abc import Iterator
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_modules.networks import require_non_negative, require_positive
+from lightning_modules.parallel import averaged, own_share, whole
 
 FIXED_NOISE = 64  # samples in a sheet
 
 
 class Adversarial(pl.LightningModule):
-    """The common ground; a model adds its two losses.
+    """The common ground; a model adds its two losses. Several processes may train one (``several_processes``).
 
     Args:
         generator: maps noise ``(B, z_dim)`` to images ``(B, C, H, W)`` in its ``output_range``, a pair of numbers.
@@ -67,6 +71,9 @@ class Adversarial(pl.LightningModule):
         self.lr_generator, self.lr_critic = lr_generator, lr_critic
         fixed = torch.randn(FIXED_NOISE, z_dim, generator=torch.Generator().manual_seed(0))
         self.register_buffer("fixed_noise", fixed)
+        self._compiled = False
+
+    several_processes = True  # what they exchange is in training_step
 
     # What a model adds
 
@@ -87,8 +94,8 @@ class Adversarial(pl.LightningModule):
     # Images and noise
 
     def noise(self, count: int) -> Tensor:
-        """z ~ N(0, I), ``(count, z_dim)``."""
-        return torch.randn(count, self.z_dim, device=self.device)
+        """z ~ N(0, I) to learn from, ``(count, z_dim)``; of several processes each has its share of one draw."""
+        return own_share(torch.randn, count, self.z_dim, device=self.device)
 
     def scaled(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as the critic sees them: in the generator's output range."""
@@ -107,7 +114,7 @@ class Adversarial(pl.LightningModule):
         low, high = self.generator.output_range
         was_training = network.training
         network.eval()
-        with torch.autocast(z.device.type, enabled=False):
+        with torch.autocast(z.device.type, enabled=False), self._eager():
             images = (network(z).float() - low) / (high - low)
         network.train(was_training)
         return images
@@ -127,13 +134,20 @@ class Adversarial(pl.LightningModule):
         generator_loss = self.generator_loss(self.critic(self.generator(self.noise(len(reals[0])))))
         self._step(generator_loss, self.generator, generator_optimizer)
         self._average()
-        return shown | {"critic_loss": loss.detach(), "generator_loss": generator_loss.detach()}
+        return whole(shown | {"critic_loss": loss.detach(), "generator_loss": generator_loss.detach()})
 
     def _step(self, loss: Tensor, network: nn.Module, optimizer) -> None:
-        """Steps on the gradient with respect to this network alone: none is computed for the other."""
+        """Steps on the gradient with respect to this network alone: none is computed for the other.
+
+        Of several processes each has the gradient of its share's loss; their mean is that of the whole batch.
+        """
         parameters = list(network.parameters())
-        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.grad = gradient
+        gradients = averaged(torch.autograd.grad(loss, parameters))
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            # Laid out as the weight: a fused Adam on the CPU goes through memory without a look at strides, and the
+            # penalty's double backward gives a channels-last weight a gradient of another layout.
+            same = gradient.stride() == parameter.stride()
+            parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
         optimizer.step()
 
     @torch.no_grad()
@@ -154,16 +168,46 @@ class Adversarial(pl.LightningModule):
             torch.optim.Adam(self.critic.parameters(), lr=self.lr_critic, **settings),
         )
 
-    # Held-out images, in float32 whatever the precision of the training
+    def compile(self, *args, **kwargs) -> None:
+        """Compiles what training calls: the generator's forward, and what a model adds to it.
+
+        In place, as ``nn.Module.compile``, whose arguments (those of ``torch.compile``) it takes: the state dict keeps
+        its keys. That method itself would compile this module's forward, which nothing calls.
+        """
+        self.generator.compile(*args, **kwargs)
+        self._compiled = True
+
+    def _eager(self) -> contextlib.AbstractContextManager:
+        """Where sizes and modes are not the training's, and a compilation for each would cost more than it brings."""
+        return torch.compiler.set_stance("force_eager") if self._compiled else contextlib.nullcontext()
+
+    # Held-out images, in float32 whatever the precision of the training; norms take the statistics they take there
 
     @torch.no_grad()
     def evaluate(self, images: Tensor) -> dict[str, Tensor]:
         """The critic's terms on images in [0, 1] it does not learn from now, against as many generated ones."""
-        with torch.autocast(images.device.type, enabled=False):
-            return self.held_out_terms(self.scaled(images), self.generator(self.noise(len(images))))
+        norms = _batch_statistics(self.generator, self.critic)
+        with torch.autocast(images.device.type, enabled=False), self._eager(), norms:
+            noise = torch.randn(len(images), self.z_dim, device=self.device)
+            return self.held_out_terms(self.scaled(images), self.generator(noise))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self.log_dict({f"val/{name}": value for name, value in self.evaluate(batch[0]).items()})
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self.log_dict({f"test/{name}": value for name, value in self.evaluate(batch[0]).items()})
+
+
+@contextlib.contextmanager
+def _batch_statistics(*networks: nn.Module) -> Iterator[None]:
+    """Batch norms take their statistics of the batch at hand and keep nothing of it. With the running ones, in which a
+    discriminator's real and generated batches are mixed, it would judge otherwise than it does in training."""
+    layers = [layer for network in networks for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    before = [(layer.training, layer.track_running_stats) for layer in layers]
+    for layer in layers:
+        layer.training, layer.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for layer, (training, tracking) in zip(layers, before, strict=True):
+            layer.training, layer.track_running_stats = training, tracking

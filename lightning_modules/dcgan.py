@@ -62,6 +62,10 @@ class DCGAN(Adversarial):
         loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
         return loss, _probabilities(real_logits.detach(), fake_logits.detach())
 
+    def compile(self, *args, **kwargs) -> None:
+        super().compile(*args, **kwargs)
+        self.critic_loss = torch.compile(self.critic_loss, *args, **kwargs)
+
     def generator_loss(self, scores: Tensor) -> Tensor:
         return F.softplus(-scores.float()).mean()
 

@@ -8,27 +8,58 @@ It descends
 with one eps ~ U[0, 1] for each pair of images and the norm over all of an image's pixels; the generator descends
 L_G = -E_z [D(G(z))], whose offset is arbitrary. The penalty is on each image's own gradient, which a batch norm in the
 critic would make undefined: such a critic is refused.
+
+The penalty's gradient with respect to the weights is a second derivative. Autograd can't take it through a compiled
+critic (pytorch#91469), or takes it for zero (pytorch#181581). With the inner derivative taken by ``torch.func`` within
+the compiled function, the outer one is a first derivative. That it is right is checked at the first step.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_modules.adversarial import Adversarial
+from lightning_modules.compiled_gradients import checked
 from lightning_modules.networks import require_non_negative
+from lightning_modules.parallel import own_share
 
 
 def gradient_norms(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """||grad D(x^)||_2 at one random point between each real image and a generated one: ``(B,)``, float32.
+    """||grad D(x^)||_2 at one random point between each real image and a generated one: ``(B,)``, float32 or wider.
 
     Differentiable with respect to the critic's weights. At a gradient of zero the norm is 0 and so is the derivative
     taken for it: exact, with no epsilon under a root.
     """
-    eps = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
-    between = torch.lerp(fake, real, eps).requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    with torch.autocast(real.device.type, enabled=False):
-        return torch.linalg.vector_norm(gradient.float().flatten(1), dim=1)
+    return norms_at(critic, points_between(real, fake))
+
+
+def points_between(real: Tensor, fake: Tensor) -> Tensor:
+    """x^: for each real image a point at a random share of the way from a generated one, of the images' shape."""
+    eps = own_share(torch.rand, len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
+    return torch.lerp(fake, real, eps)
+
+
+def norms_at(critic: nn.Module, points: Tensor) -> Tensor:
+    """||grad D||_2 at points ``(B, C, H, W)``, each image's: ``(B,)``."""
+    points = points.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    return _norms(gradient)
+
+
+def functional_norms_at(critic: nn.Module, points: Tensor) -> Tensor:
+    """:func:`norms_at`, in the form that can be differentiated again where it is compiled."""
+    tensors = dict(critic.named_parameters()) | dict(critic.named_buffers())
+    return _norms(grad(lambda x: functional_call(critic, tensors, (x,)).sum())(points))
+
+
+def _norms(gradient: Tensor) -> Tensor:
+    with torch.autocast(gradient.device.type, enabled=False):
+        gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
+        return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
 
 
 def penalty(norms: Tensor) -> Tensor:
@@ -83,15 +114,23 @@ class WGANGP(Adversarial):
 
     def critic_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """L_D, with the ``wasserstein`` estimate E[D(x)] - E[D(G(z))], the ``penalty`` and the ``gradient_norms``."""
-        # One batch for both: without batch norms each image's score is its own.
-        real_scores, fake_scores = self.critic(torch.cat([real, fake])).float().chunk(2)
-        wasserstein = real_scores.mean() - fake_scores.mean()
-        norms = gradient_norms(self.critic, real, fake)
-        squared = penalty(norms)
+        wasserstein, squared, norms = self._terms(real, fake, points_between(real, fake))
         norms = norms.detach()
         shown = {"wasserstein": wasserstein.detach(), "penalty": squared.detach()}
         shown |= {"gradient_norm": norms.mean(), "gradient_norms": norms}
         return self.penalty_weight * squared - wasserstein, shown
+
+    def _terms(self, real: Tensor, fake: Tensor, points: Tensor, norms_at: Callable = norms_at) -> tuple[Tensor, ...]:
+        """The distance's estimate, the penalty, and the gradient's norms ``(B,)``."""
+        # One batch for both: without batch norms each image's score is its own.
+        real_scores, fake_scores = self.critic(torch.cat([real, fake])).float().chunk(2)
+        norms = norms_at(self.critic, points)
+        return real_scores.mean() - fake_scores.mean(), penalty(norms), norms
+
+    def compile(self, *args, **kwargs) -> None:
+        super().compile(*args, **kwargs)
+        compiled = torch.compile(partial(self._terms, norms_at=functional_norms_at), *args, **kwargs)
+        self._terms = checked(compiled, self._terms, self.critic, ("distance", "penalty"))
 
     def generator_loss(self, scores: Tensor) -> Tensor:
         return -scores.float().mean()
