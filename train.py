@@ -38,7 +38,7 @@ def main() -> int:
         run()
         return 0
 
-    import jobs
+    import preflight
     import report
     import runs
 
@@ -50,7 +50,7 @@ def main() -> int:
             raise ValueError(f"sweep={first.sweep}: a name is made of letters, digits and . _ + -")
         if not isinstance(first.paths.outputs, str):
             raise ValueError(f"paths.outputs={first.paths.outputs}: expects a folder")
-        jobs.preflight(command)
+        preflight.check(command)
     except (ValueError, TypeError, OSError) as error:
         compose.fail(str(error), "train.py")
 

@@ -55,7 +55,15 @@ def _draw_chart(axes: Axes, chart: dict, history: dict) -> None:
                 limits.append(np.asarray([value for _, value in points]))
     for label, value in chart.get("lines", {}).items():
         axes.axhline(value, color="0.3", lw=0.9, ls=":")
-        axes.annotate(label, (1, value), xycoords=("axes fraction", "data"), fontsize=7, ha="right", va="bottom")
+        axes.annotate(
+            label,
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            fontsize=7,
+            ha="right",
+            va="bottom",
+            bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.5, "linewidth": 0},
+        )
     _clip(axes, limits, list(chart.get("lines", {}).values()))
     axes.set_xlabel("generator updates")
     axes.set_title(chart["title"], fontsize=9)

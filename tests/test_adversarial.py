@@ -59,7 +59,7 @@ def is_the_norm_of_the_whole_image(norms):
 def draws_one_point_for_each_image(norms):
     """Between ones and zeros the point is eps in every pixel, and the quadratic critic's norm is eps sqrt(48)."""
     eps = norms(Quadratic(), torch.ones(4000, *SHAPE), torch.zeros(4000, *SHAPE)) / math.sqrt(48)
-    assert 0 <= eps.min() and eps.max() <= 1
+    assert eps.min() >= 0 and eps.max() <= 1
     assert eps.mean().item() == pytest.approx(1 / 2, abs=0.02)
     assert eps.std().item() == pytest.approx(1 / math.sqrt(12), abs=0.02)
 
@@ -405,7 +405,7 @@ def test_generated_images_are_in_the_unit_range_and_modes_stay():
     module = DCGAN(generator, ConvCritic((1, 8, 8), 2), z_dim=4).train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     made = module.generate(torch.randn(9, 4), averaged=False)
-    assert 0 <= made.min() and made.max() <= 1 and made.dtype == torch.float32
+    assert made.min() >= 0 and made.max() <= 1 and made.dtype == torch.float32
     assert generator.training and module.averaged.training
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert torch.equal(module.scaled(torch.tensor([0.0, 0.5, 1.0])), torch.tensor([-1.0, 0.0, 1.0]))
@@ -425,20 +425,3 @@ def test_held_out_images_are_judged_as_training_images_are():
     assert module.evaluate(x)["critic_loss"].item() == pytest.approx(expected, rel=1e-5)
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert not any(layer.training for layer in module.modules())
-
-
-def test_a_step_is_adams_whatever_the_layout_of_the_gradient():
-    """A fused Adam on the CPU takes a gradient in the order of its memory, and the penalty's second derivative has
-    another order than a channels-last weight."""
-    torch.manual_seed(0)
-    module = WGANGP(ConvGenerator((1, 8, 8), 4, 2), ConvCritic((1, 8, 8), 4), z_dim=4)
-    _, fused = module.configure_optimizers()
-    real, fake = torch.rand(8, 1, 8, 8), torch.rand(8, 1, 8, 8)
-    loss, _ = module.critic_loss(real, fake)
-    weights = [p.detach().clone() for p in module.critic.parameters()]
-    gradients = torch.autograd.grad(loss, list(module.critic.parameters()), retain_graph=True)
-    assert any(g.stride() != w.stride() for g, w in zip(gradients, weights, strict=True))  # or this tests nothing
-    module._step(loss, module.critic, fused)
-    for before, gradient, after in zip(weights, gradients, module.critic.parameters(), strict=True):
-        step = module.lr_critic * gradient / (gradient.abs() + 1e-8)  # Adam's first, its averages corrected for bias
-        torch.testing.assert_close(after, before - step, rtol=0, atol=1e-2 * module.lr_critic)

@@ -7,9 +7,9 @@ import re
 import pytest
 import torch
 from PIL import Image
+from test_train import QUICK, SMALL_GAN, fits
 
 from conftest import results
-from test_train import QUICK, SMALL_GAN, fits
 
 GANS = [*QUICK, "trainer.max_epochs=3", *SMALL_GAN]
 
