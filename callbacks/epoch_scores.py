@@ -1,5 +1,7 @@
 """Scores of generated images at the ends of epochs, on a budget, and what they are measured by."""
 
+import math
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -94,7 +96,10 @@ class EpochScores(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if trainer.sanity_checking or (epoch % self.every_n_epochs and epoch < trainer.max_epochs):
+        if trainer.sanity_checking:
+            return
+        if epoch % self.every_n_epochs and epoch < trainer.max_epochs:
+            pl_module.log(self.monitor, math.inf, logger=False)  # one is due each epoch; never the best
             return
         scores = {
             name: self._yardstick.score_generator(pl_module, averaged)

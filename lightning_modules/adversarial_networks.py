@@ -1,6 +1,6 @@
 """Convolutional generators and critics for small grey images of any side, sized by their arguments.
 
-Both go through the sides that halving gives, rounded up (28, 14, 7, 4), with strided 5x5 convolutions, as the released
+Both go through the sides that halving gives, rounded up (28, 14, 7, 4 in three stages), with strided 5x5 convolutions, as the released
 MNIST script of the WGAN-GP paper and Radford et al. 2015 do. ``channels=64`` without norms is that script's pair:
 1,554,177 parameters in the generator and 1,030,145 in the critic.
 """
@@ -15,7 +15,6 @@ from lightning_modules.networks import require_positive
 
 NORMS = ("none", "batch", "layer")
 OUTPUT_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-STAGES = 3
 
 
 def normalization(name: str, channels: int) -> list[nn.Module]:
@@ -71,9 +70,9 @@ def _initialize(module: nn.Module, init: str) -> None:
     INITS[init](module)
 
 
-def _halved(side: int) -> list[int]:
+def _halved(side: int, stages: int) -> list[int]:
     sides = [side]
-    for _ in range(STAGES):
+    for _ in range(stages):
         sides.append((sides[-1] + 1) // 2)
     return sides
 
@@ -99,6 +98,7 @@ class ConvGenerator(nn.Module):
         norm: after each hidden layer: ``none``, ``batch`` or ``layer``.
         output: ``sigmoid`` for images in [0, 1] or ``tanh`` for [-1, 1].
         init: ``normal`` as DCGAN, or ``scaled`` as the WGAN-GP script.
+        stages: how often the side is halved.
     """
 
     def __init__(
@@ -109,14 +109,15 @@ class ConvGenerator(nn.Module):
         norm: str = "none",
         output: str = "sigmoid",
         init: str = "scaled",
+        stages: int = 3,
     ):
         super().__init__()
-        require_positive(z_dim=z_dim, channels=channels)
+        require_positive(z_dim=z_dim, channels=channels, stages=stages)
         if output not in OUTPUT_RANGES:
             raise ValueError(f"output={output}: accepted are {', '.join(OUTPUT_RANGES)}")
         self.output_range = OUTPUT_RANGES[output]
-        heights, widths = _halved(image_shape[1])[::-1], _halved(image_shape[2])[::-1]
-        widest = channels * 2 ** (STAGES - 1)
+        heights, widths = _halved(image_shape[1], stages)[::-1], _halved(image_shape[2], stages)[::-1]
+        widest = channels * 2 ** (stages - 1)
         plain = norm == "none"  # a norm's shift makes the bias before it redundant
         layers: list[nn.Module] = [
             nn.Linear(z_dim, widest * heights[0] * widths[0], bias=plain),
@@ -124,9 +125,9 @@ class ConvGenerator(nn.Module):
             *normalization(norm, widest),
             nn.ReLU(),
         ]
-        maps = [widest // 2**i for i in range(STAGES)] + [image_shape[0]]
+        maps = [widest // 2**i for i in range(stages)] + [image_shape[0]]
         for stage, (c_in, c_out) in enumerate(itertools.pairwise(maps), start=1):
-            last = stage == STAGES
+            last = stage == stages
             layers.append(nn.ConvTranspose2d(c_in, c_out, 5, 2, padding=2, output_padding=1, bias=plain or last))
             if (heights[stage], widths[stage]) != (2 * heights[stage - 1], 2 * widths[stage - 1]):
                 layers.append(Crop(heights[stage], widths[stage]))
@@ -149,18 +150,26 @@ class ConvCritic(nn.Module):
         channels: of the first map; each map after it has twice the one before.
         norm: after each hidden convolution but the first: ``none``, ``batch`` or ``layer``.
         init: ``normal`` as DCGAN, or ``scaled`` as the WGAN-GP script.
+        stages: how often the side is halved.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], channels: int, norm: str = "none", init: str = "scaled"):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        channels: int,
+        norm: str = "none",
+        init: str = "scaled",
+        stages: int = 3,
+    ):
         super().__init__()
-        require_positive(channels=channels)
-        maps = [image_shape[0]] + [channels * 2**i for i in range(STAGES)]
+        require_positive(channels=channels, stages=stages)
+        maps = [image_shape[0]] + [channels * 2**i for i in range(stages)]
         layers: list[nn.Module] = []
         for stage, (c_in, c_out) in enumerate(itertools.pairwise(maps)):
             normed = norm if stage else "none"
             layers.append(nn.Conv2d(c_in, c_out, 5, 2, padding=2, bias=normed == "none"))
             layers += [*normalization(normed, c_out), nn.LeakyReLU(0.2)]
-        sides = _halved(image_shape[1])[-1] * _halved(image_shape[2])[-1]
+        sides = _halved(image_shape[1], stages)[-1] * _halved(image_shape[2], stages)[-1]
         self.net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(maps[-1] * sides, 1))
         _initialize(self, init)
         self.to(memory_format=torch.channels_last)

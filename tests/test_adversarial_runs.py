@@ -75,6 +75,15 @@ def test_the_best_checkpoint_is_of_the_least_score(sweep):
         assert best["epoch"] + 1 == min(scores, key=scores.get)
 
 
+def test_the_best_checkpoint_is_of_a_scored_epoch(command, tmp_path):
+    """Scored every second epoch and at the last, as the digits' budget scores every fifth."""
+    code, out, _ = command("train", *GANS, "model=dcgan", "callbacks.every_n_epochs=2")
+    assert code == 0, out
+    last, best = (torch.load(gan(tmp_path, "dcgan") / f"{n}.ckpt", weights_only=True) for n in ("last", "best"))
+    scores = {entry["epoch"]: entry["averaged"]["fcd"] for entry in last["callbacks"]["EpochScores"]["epochs"]}
+    assert list(scores) == [2, 3] and best["epoch"] + 1 == min(scores, key=scores.get)
+
+
 def test_n_critic_steps_for_each_update_also_after_a_resumption(command, tmp_path):
     """Adam counts its own steps; the checkpoint counts updates."""
     budget = [*QUICK, *SMALL_GAN, "model=wgan_gp", "callbacks=none"]
