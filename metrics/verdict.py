@@ -4,17 +4,18 @@ The rules, the first that holds:
 
     diverged         a score, or a loss given among the scores, is not finite
     noise            hardly any sample looks like data: the realistic ones are fewer than 3 per cent of the floor's
-    collapsed        samples look like data but are of few kinds: coverage and recall are both less than half of what
-                     the data without half of its classes have, or the classes are as unbalanced as in those
-    good             half of the FCD of slightly blurred data or less, half of the floor's realism or more, and the
-                     rarest class nearer to its share than to missing
+    collapsed        the classes are as unbalanced as in the data without half of them; or samples look like data, with
+                     half of the floor's realism or more, but coverage and recall are both less than half of what
+                     those have
+    good             half of the FCD of slightly blurred or of noisy data or less, half of the floor's realism or more,
+                     and the rarest class nearer to its share than to missing
     still learning   anything else
 
 No limit is a figure of its own right; each is measured with the scorer, the data set and the number of samples in use.
-The floor is the score of training images against held-out ones; blurred data, and the data without one class or half
-of them, are synthetic failures made of the same training images (``metrics.failures``). "Realistic" is the realism of
-``metrics.neighbours`` and not k-NN precision, which a few outliers among the real images can spoil. Coverage alone does
-not tell a collapse: in its first epochs, a generator of coarse but diverse images has little of it, and much recall.
+The floor is the score of training images against held-out ones; blurred or noisy data, and the data without one class
+or half of them, are synthetic failures made of the same training images (``metrics.failures``). "Realism" is that of
+``metrics.neighbours`` and not k-NN precision, which a few outliers among the real images can spoil. Coverage and
+recall alone do not tell a collapse: the coarse but diverse images of a generator's first epochs have little of both.
 A generator that always makes the same image of nothing is called noise.
 """
 
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 DIVERGED, NOISE, COLLAPSED, GOOD, LEARNING = LABELS = ("diverged", "noise", "collapsed", "good", "still learning")
 FAILED = (DIVERGED, NOISE, COLLAPSED)
 NOISE_SHARE = 0.03  # of the floor's realism: additive noise of .2 on Fashion-MNIST has 1.4 to 2.6 per cent
-GOOD_SHARE = 0.5  # of the FCD of blurred images, and of the floor's realism
+GOOD_SHARE = 0.5  # of the FCD of blurred or noisy images, and of the floor's realism
 COLLAPSE_SHARE = 0.5  # of coverage and recall with half of the classes
 COLUMNS = ("fcd", "kid", "class_distance", "rarest_class")
 COLUMNS += ("knn_precision", "knn_recall", "realism", "density", "coverage")
@@ -37,11 +38,11 @@ class Limits:
 
     Attributes:
         realism: below it, noise.
-        coverage: below it and ``recall``, collapsed.
+        coverage: below it and ``recall``, collapsed if realistic.
         recall: the other of the two.
         class_distance: from it on, collapsed.
         fcd: good up to it only.
-        realistic: the realism from which on it may be good.
+        realistic: the realism from which on samples look like data: they may be good, or collapsed.
         rarest_class: good above it only.
         floor: the scores of real images.
     """
@@ -57,20 +58,21 @@ class Limits:
 
     @classmethod
     def from_scores(cls, floor: dict[str, float], failures: dict[str, dict[str, float]]) -> "Limits":
-        """From the scores of real images and of the failures ``blur``, ``dropped_class`` and ``half_classes``, by name.
+        """From the scores of real images and of the failures ``blur``, ``noise``, ``dropped_class`` and ``half_classes``.
 
         Raises:
             ValueError: if one is missing or not finite, or if the scores do not tell them apart.
         """
-        missing = [name for name in ("blur", "dropped_class", "half_classes") if name not in failures]
+        missing = [name for name in ("blur", "noise", "dropped_class", "half_classes") if name not in failures]
         if missing:
             raise ValueError(f"limits need the scores of the failures: {', '.join(missing)} missing")
-        blurred, one, half = failures["blur"], failures["dropped_class"], failures["half_classes"]
-        if not all(math.isfinite(value) for scores in (floor, blurred, one, half) for value in scores.values()):
+        one, half = failures["dropped_class"], failures["half_classes"]
+        rough = min(failures["blur"], failures["noise"], key=lambda scores: scores["fcd"])
+        if not all(math.isfinite(value) for scores in (floor, rough, one, half) for value in scores.values()):
             raise ValueError("limits need finite scores of real images: the scorer gives others")
-        if not floor["fcd"] < GOOD_SHARE * blurred["fcd"]:
+        if not floor["fcd"] < GOOD_SHARE * rough["fcd"]:
             raise ValueError(
-                f"fcd {floor['fcd']:.3g} of real images, {blurred['fcd']:.3g} of blurred ones: the scorer is too weak, "
+                f"fcd {floor['fcd']:.3g} of real images, {rough['fcd']:.3g} of blurred or noisy ones: the scorer is too weak, "
                 f"or the images too few, for a verdict"
             )
         for name in ("fcd", "class_distance"):
@@ -84,7 +86,7 @@ class Limits:
             coverage=COLLAPSE_SHARE * half["coverage"],
             recall=COLLAPSE_SHARE * half["knn_recall"],
             class_distance=half["class_distance"],
-            fcd=GOOD_SHARE * blurred["fcd"],
+            fcd=GOOD_SHARE * rough["fcd"],
             realistic=GOOD_SHARE * floor["realism"],
             rarest_class=(floor["rarest_class"] + one["rarest_class"]) / 2,
             floor=floor,
@@ -115,10 +117,11 @@ def label(scores: dict[str, float], limits: Limits) -> str:
         return DIVERGED
     if scores["realism"] < limits.realism:
         return NOISE
+    realistic = scores["realism"] >= limits.realistic
     few = scores["coverage"] < limits.coverage and scores["knn_recall"] < limits.recall
-    if few or scores["class_distance"] >= limits.class_distance:
+    if few and realistic or scores["class_distance"] >= limits.class_distance:
         return COLLAPSED
-    close = scores["fcd"] <= limits.fcd and scores["realism"] >= limits.realistic
+    close = scores["fcd"] <= limits.fcd and realistic
     return GOOD if close and scores["rarest_class"] > limits.rarest_class else LEARNING
 
 

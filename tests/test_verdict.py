@@ -9,7 +9,8 @@ from metrics.verdict import COLUMNS, Limits, label, table, verdict
 
 FLOOR = dict(zip(COLUMNS, (0.3, 0.001, 0.02, 0.9, 0.95, 0.95, 0.5, 1.0, 0.97), strict=True))
 FAILURE_SCORES = {
-    "blur": FLOOR | {"fcd": 12.0},
+    "blur": FLOOR | {"fcd": 20.0},
+    "noise": FLOOR | {"fcd": 12.0},
     "dropped_class": FLOOR | {"fcd": 6.0, "class_distance": 0.1, "rarest_class": 0.1},
     "half_classes": FLOOR | {"fcd": 50.0, "class_distance": 0.5, "coverage": 0.5, "knn_recall": 0.6},
 }
@@ -50,6 +51,8 @@ def test_limits_are_shares_of_the_data():
         ({"class_distance": 0.5}, "collapsed"),
         ({"coverage": 0.24, "knn_recall": 0.29}, "collapsed"),
         ({"coverage": 0.25, "knn_recall": 0.29}, "good"),
+        ({"coverage": 0.24, "knn_recall": 0.29, "realism": 0.249}, "still learning"),
+        ({"class_distance": 0.5, "realism": 0.1}, "collapsed"),
         ({"coverage": 0.24, "knn_recall": 0.3, "fcd": 40.0}, "still learning"),
         ({"realism": 0.25}, "good"),
         ({"realism": 0.249}, "still learning"),
@@ -64,10 +67,10 @@ def test_where_labels_end(change, expected):
 
 def test_limits_refuse_what_no_verdict_can_rest_on():
     with pytest.raises(ValueError, match="limits need the scores of the failures: half_classes missing"):
-        Limits.from_scores(FLOOR, {"blur": FLOOR, "dropped_class": FLOOR})
+        Limits.from_scores(FLOOR, {"blur": FLOOR, "noise": FLOOR, "dropped_class": FLOOR})
     with pytest.raises(ValueError, match=r"fcd 0.3 with all classes, 0.2 without one, 50 without half .* too weak"):
         Limits.from_scores(FLOOR, FAILURE_SCORES | {"dropped_class": FLOOR | {"fcd": 0.2}})
-    with pytest.raises(ValueError, match=r"fcd 0.3 of real images, 0.59 of blurred ones: .* too weak"):
+    with pytest.raises(ValueError, match=r"fcd 0.3 of real images, 0.59 of blurred or noisy ones: .* too weak"):
         Limits.from_scores(FLOOR, FAILURE_SCORES | {"blur": FLOOR | {"fcd": 0.59}})
     with pytest.raises(ValueError, match="limits need finite scores of real images"):
         Limits.from_scores(FLOOR | {"kid": math.nan}, FAILURE_SCORES)
