@@ -1,8 +1,8 @@
 """Convolutional generators and critics for small grey images of any side, sized by their arguments.
 
 Both go through the sides that halving gives, rounded up (28, 14, 7, 4 in three stages), with strided 5x5 convolutions,
-as the released MNIST script of the WGAN-GP paper and Radford et al. 2015 do. ``channels=64`` without norms is that script's pair:
-1,554,177 parameters in the generator and 1,030,145 in the critic.
+as the released MNIST script of the WGAN-GP paper and Radford et al. 2015 do. ``channels=64`` without norms is that
+script's pair: 1,554,177 parameters in the generator and 1,030,145 in the critic.
 """
 
 import itertools

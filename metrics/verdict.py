@@ -7,8 +7,8 @@ The rules, the first that holds:
     collapsed        the classes are as unbalanced as in the data without half of them; or samples look like data, with
                      half of the floor's realism or more, but coverage and recall are both less than half of what
                      those have
-    good             half of the FCD of slightly blurred or of noisy data or less, half of the floor's realism or more,
-                     and the rarest class nearer to its share than to missing
+    good             three quarters of the FCD of slightly blurred and of noisy data or less, half of the floor's
+                     realism or more, and the rarest class nearer to its share than to missing
     still learning   anything else
 
 No limit is a figure of its own right; each is measured with the scorer, the data set and the number of samples in use.
@@ -26,7 +26,8 @@ from dataclasses import dataclass
 DIVERGED, NOISE, COLLAPSED, GOOD, LEARNING = LABELS = ("diverged", "noise", "collapsed", "good", "still learning")
 FAILED = (DIVERGED, NOISE, COLLAPSED)
 NOISE_SHARE = 0.03  # of the floor's realism: additive noise of .2 on Fashion-MNIST has 1.4 to 2.6 per cent
-GOOD_SHARE = 0.5  # of the FCD of blurred or noisy images, and of the floor's realism
+ROUGH_SHARE = 0.75  # of the FCD of blurred and of noisy images, which must not be good themselves
+GOOD_SHARE = 0.5  # of the floor's realism
 COLLAPSE_SHARE = 0.5  # of coverage and recall with half of the classes
 COLUMNS = ("fcd", "kid", "class_distance", "rarest_class")
 COLUMNS += ("knn_precision", "knn_recall", "realism", "density", "coverage")
@@ -58,7 +59,7 @@ class Limits:
 
     @classmethod
     def from_scores(cls, floor: dict[str, float], failures: dict[str, dict[str, float]]) -> "Limits":
-        """From the scores of real images and of the failures ``blur``, ``noise``, ``dropped_class`` and ``half_classes``.
+        """From the scores of real images, and of the failures ``blur``, ``noise``, ``dropped_class``, ``half_classes``.
 
         Raises:
             ValueError: if one is missing or not finite, or if the scores do not tell them apart.
@@ -70,10 +71,10 @@ class Limits:
         rough = min(failures["blur"], failures["noise"], key=lambda scores: scores["fcd"])
         if not all(math.isfinite(value) for scores in (floor, rough, one, half) for value in scores.values()):
             raise ValueError("limits need finite scores of real images: the scorer gives others")
-        if not floor["fcd"] < GOOD_SHARE * rough["fcd"]:
+        if not floor["fcd"] < ROUGH_SHARE * rough["fcd"]:
             raise ValueError(
-                f"fcd {floor['fcd']:.3g} of real images, {rough['fcd']:.3g} of blurred or noisy ones: the scorer is too weak, "
-                f"or the images too few, for a verdict"
+                f"fcd {floor['fcd']:.3g} of real images, {rough['fcd']:.3g} of blurred or noisy ones: the scorer is "
+                f"too weak, or the images too few, for a verdict"
             )
         for name in ("fcd", "class_distance"):
             if not floor[name] < one[name] < half[name]:
@@ -86,7 +87,7 @@ class Limits:
             coverage=COLLAPSE_SHARE * half["coverage"],
             recall=COLLAPSE_SHARE * half["knn_recall"],
             class_distance=half["class_distance"],
-            fcd=GOOD_SHARE * rough["fcd"],
+            fcd=ROUGH_SHARE * rough["fcd"],
             realistic=GOOD_SHARE * floor["realism"],
             rarest_class=(floor["rarest_class"] + one["rarest_class"]) / 2,
             floor=floor,
@@ -119,7 +120,7 @@ def label(scores: dict[str, float], limits: Limits) -> str:
         return NOISE
     realistic = scores["realism"] >= limits.realistic
     few = scores["coverage"] < limits.coverage and scores["knn_recall"] < limits.recall
-    if few and realistic or scores["class_distance"] >= limits.class_distance:
+    if (few and realistic) or scores["class_distance"] >= limits.class_distance:
         return COLLAPSED
     close = scores["fcd"] <= limits.fcd and realistic
     return GOOD if close and scores["rarest_class"] > limits.rarest_class else LEARNING

@@ -10,7 +10,7 @@ from metrics.verdict import COLUMNS, Limits, label, table, verdict
 FLOOR = dict(zip(COLUMNS, (0.3, 0.001, 0.02, 0.9, 0.95, 0.95, 0.5, 1.0, 0.97), strict=True))
 FAILURE_SCORES = {
     "blur": FLOOR | {"fcd": 20.0},
-    "noise": FLOOR | {"fcd": 12.0},
+    "noise": FLOOR | {"fcd": 8.0},
     "dropped_class": FLOOR | {"fcd": 6.0, "class_distance": 0.1, "rarest_class": 0.1},
     "half_classes": FLOOR | {"fcd": 50.0, "class_distance": 0.5, "coverage": 0.5, "knn_recall": 0.6},
 }
@@ -70,8 +70,8 @@ def test_limits_refuse_what_no_verdict_can_rest_on():
         Limits.from_scores(FLOOR, {"blur": FLOOR, "noise": FLOOR, "dropped_class": FLOOR})
     with pytest.raises(ValueError, match=r"fcd 0.3 with all classes, 0.2 without one, 50 without half .* too weak"):
         Limits.from_scores(FLOOR, FAILURE_SCORES | {"dropped_class": FLOOR | {"fcd": 0.2}})
-    with pytest.raises(ValueError, match=r"fcd 0.3 of real images, 0.59 of blurred or noisy ones: .* too weak"):
-        Limits.from_scores(FLOOR, FAILURE_SCORES | {"blur": FLOOR | {"fcd": 0.59}})
+    with pytest.raises(ValueError, match=r"fcd 0.3 of real images, 0.39 of blurred or noisy ones: .* too weak"):
+        Limits.from_scores(FLOOR, FAILURE_SCORES | {"blur": FLOOR | {"fcd": 0.39}})
     with pytest.raises(ValueError, match="limits need finite scores of real images"):
         Limits.from_scores(FLOOR | {"kid": math.nan}, FAILURE_SCORES)
 
