@@ -132,7 +132,7 @@ def _report(m: dict, sentence: str, epochs: str, spoiled: str, samples: int, lim
         f"The averaged generator after each epoch, against {samples} held-out images. Noise: realism below "
         f"{limits.realism:.3f}. Collapsed: class distance from {limits.class_distance:.3f}; or realism from "
         f"{limits.realistic:.3f} with coverage below {limits.coverage:.3f} and recall below {limits.recall:.3f}. Good: "
-        f"FCD up to {limits.fcd:.1f}, realism from {limits.realistic:.3f}, rarest class over {limits.rarest_class:.3f}.",
+        f"FCD up to {limits.fcd:.1f}, realism from {limits.realistic:.3f}, rarest class > {limits.rarest_class:.3f}.",
         "",
         epochs,
         "",
