@@ -32,12 +32,21 @@ def fit_of(config: dict, choices: dict[str, str]) -> runs.Fit:
     requires = {}
     for name, settings in (config["callbacks"].get("requires") or {}).items():
         try:
-            command = compose.read_command("train", [*_handed_down(config, choices), *settings])
+            command = compose.read_command("train", [*_handed_down(config, choices), *_as_arguments(settings)])
         except compose.Mistake as mistake:
             raise ValueError(f"callbacks.requires.{name}: {mistake}") from None
         requires[name] = fit_of(plain(command.jobs[0]), command.choices[0])
     label = f"{choices['model']}-{choices['dataset']}"
     return runs.Fit(config, label, Path(config["paths"]["outputs"]), requires)
+
+
+def _as_arguments(settings: dict, prefix: str = "") -> list[str]:
+    """Nested settings as on a command line: ``a.b=value``."""
+    arguments = []
+    for key, value in settings.items():
+        nested = isinstance(value, dict)
+        arguments += _as_arguments(value, f"{prefix}{key}.") if nested else [f"{prefix}{key}={value}"]
+    return arguments
 
 
 def _handed_down(config: dict, choices: dict[str, str]) -> list[str]:

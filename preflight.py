@@ -64,6 +64,8 @@ def check(command: compose.Command) -> None:
         else:
             fit.check()
     for fit in required.values():
+        check_trainer(fit.config["trainer"])
+        build(fit.config["model"])
         fit.check()
 
 

@@ -71,7 +71,7 @@ class Limits:
         rough = min(failures["blur"], failures["noise"], key=lambda scores: scores["fcd"])
         if not all(math.isfinite(value) for scores in (floor, rough, one, half) for value in scores.values()):
             raise ValueError("limits need finite scores of real images: the scorer gives others")
-        if not floor["fcd"] < ROUGH_SHARE * rough["fcd"]:
+        if not floor["fcd"] < rough["fcd"]:
             raise ValueError(
                 f"fcd {floor['fcd']:.3g} of real images, {rough['fcd']:.3g} of blurred or noisy ones: the scorer is "
                 f"too weak, or the images too few, for a verdict"
@@ -87,7 +87,7 @@ class Limits:
             coverage=COLLAPSE_SHARE * half["coverage"],
             recall=COLLAPSE_SHARE * half["knn_recall"],
             class_distance=half["class_distance"],
-            fcd=ROUGH_SHARE * rough["fcd"],
+            fcd=max(floor["fcd"], ROUGH_SHARE * rough["fcd"]),  # few images have a high floor
             realistic=GOOD_SHARE * floor["realism"],
             rarest_class=(floor["rarest_class"] + one["rarest_class"]) / 2,
             floor=floor,

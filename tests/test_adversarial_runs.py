@@ -148,8 +148,9 @@ def test_seeds_become_mean_and_deviation_and_share_a_scorer(command, tmp_path):
         (["model=wgan_gp", "model.n_critic=0"], "dataset.batches_per_step=0: expects a positive whole number"),
         (["model=wgan_gp", "dataset.batch_size=500"], "dataset.batch_size=500, 5 batches at a time: there are only"),
         (["model=dcgan", "callbacks.fit.scores.samples=0"], "scores.samples=0: expects a positive whole number"),
-        (["model=dcgan", "callbacks.requires.scorer=[model=scoer]"],
+        (["model=dcgan", "callbacks.requires.scorer.model=scoer"],
          r"callbacks.requires.scorer: model=scoer: unknown \(did you mean scorer\?\)"),
+        (["model=dcgan", "+callbacks.requires.scorer.trainer.max_epochs=0"], "trainer.max_epochs=0: expects a positive"),
     ],
 )  # fmt: skip
 def test_mistakes_end_in_one_line(command, tmp_path, arguments, message):
@@ -182,4 +183,4 @@ def test_bfloat16_stays_finite(updates):
     assert all(norms["gradient_norms"].dtype == torch.float32 for norms in shown)
     losses = torch.stack([torch.stack([step["critic_loss"], step["penalty"], step["gradient_norm"]]) for step in shown])
     assert torch.isfinite(losses).all() and all(torch.isfinite(p).all() for p in module.parameters())
-    assert losses[-20:, 2].mean() > 2 * losses[0, 2]  # the penalty does lift the norm towards 1
+    assert losses[-20:, 2].mean() > 1.2 * losses[0, 2]  # the penalty does lift the norm towards 1

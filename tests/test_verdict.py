@@ -38,6 +38,8 @@ def test_limits_are_shares_of_the_data():
         }
     )
     assert LIMITS.floor is FLOOR
+    few_images = FAILURE_SCORES | {"noise": FLOOR | {"fcd": 0.35}}
+    assert Limits.from_scores(FLOOR, few_images).fcd == FLOOR["fcd"] > 0.75 * 0.35
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,8 @@ def test_limits_refuse_what_no_verdict_can_rest_on():
         Limits.from_scores(FLOOR, {"blur": FLOOR, "noise": FLOOR, "dropped_class": FLOOR})
     with pytest.raises(ValueError, match=r"fcd 0.3 with all classes, 0.2 without one, 50 without half .* too weak"):
         Limits.from_scores(FLOOR, FAILURE_SCORES | {"dropped_class": FLOOR | {"fcd": 0.2}})
-    with pytest.raises(ValueError, match=r"fcd 0.3 of real images, 0.39 of blurred or noisy ones: .* too weak"):
-        Limits.from_scores(FLOOR, FAILURE_SCORES | {"blur": FLOOR | {"fcd": 0.39}})
+    with pytest.raises(ValueError, match=r"fcd 0.3 of real images, 0.29 of blurred or noisy ones: .* too weak"):
+        Limits.from_scores(FLOOR, FAILURE_SCORES | {"blur": FLOOR | {"fcd": 0.29}})
     with pytest.raises(ValueError, match="limits need finite scores of real images"):
         Limits.from_scores(FLOOR | {"kid": math.nan}, FAILURE_SCORES)
 
