@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 EPOCH_STYLES = {"train": ("o-", "training images"), "val": ("s--", "held-out images")}
-LARGEST_NORM = 3.0
+LARGEST_NORM = 3.0  # the gradient norms' histogram ends there, with all above it in its last bin
 
 
 def plain_history(state: dict) -> dict:

@@ -5,7 +5,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-NORM_BINS, LARGEST_NORM = 60, 3.0  # of the histogram of gradient norms
+from callbacks.loss_charts import LARGEST_NORM
+from datamodules.images import to_unit_range
+
+NORM_BINS = 60  # of the histogram of gradient norms
 NORMS = "gradient_norms"
 
 
@@ -100,6 +103,6 @@ def _mean_terms(module: pl.LightningModule, images: Tensor, batch_size: int = 10
     """The critic's terms on uint8 images ``(N, C, H, W)``, weighted means over batches."""
     sums: dict[str, Tensor] = {}
     for batch in images.split(batch_size):
-        for name, value in module.evaluate(batch.to(module.device, torch.float32) / 255).items():
+        for name, value in module.evaluate(to_unit_range(batch.to(module.device))).items():
             sums[name] = sums.get(name, 0) + value * len(batch)
     return {name: float(total / len(images)) for name, total in sums.items()}

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 
 from callbacks.epoch_scores import Yardstick
 from callbacks.loss_charts import losses_figure, plain_history
+from datamodules.images import to_unit_range
 from metrics.samples import NAMES
 from metrics.verdict import Limits, failures_table, table, verdict
 from storage import load_checkpoint, read_json, write_atomically, write_json, write_text
@@ -105,7 +106,7 @@ class SampleQuality(pl.Callback):
         scores["_floor"] = yardstick.floor
         metrics = {f"{name}{suffix}": values[name] for suffix, values in scores.items() for name in NAMES}
         targets = datamodule.test.targets.to(module.device)
-        classes = self.scorer.describe(datamodule.test.images.to(module.device) / 255)[1].argmax(1)
+        classes = self.scorer.describe(to_unit_range(datamodule.test.images.to(module.device)))[1].argmax(1)
         metrics |= {"scorer_accuracy": (classes == targets).float().mean().item(), "scored_images": yardstick.samples}
         if file is not None:
             file.parent.mkdir(exist_ok=True)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_modules.networks import require_non_negative, require_positive
+from lightning_modules.networks import require_betas, require_non_negative, require_positive
 from lightning_modules.parallel import averaged, own_share, whole
 
 FIXED_NOISE = 64  # samples in a sheet
@@ -63,8 +63,7 @@ class Adversarial(pl.LightningModule):
             raise ValueError(f"model.n_critic={n_critic}: expects a whole number of steps")
         if ema_decay >= 1:
             raise ValueError(f"model.ema_decay={ema_decay}: expects a number from 0 to below 1")
-        if len(betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in betas):
-            raise ValueError(f"model.betas={list(betas)}: expects two numbers from 0 to below 1")
+        require_betas(betas)
         self.generator, self.critic = generator, critic
         self.averaged = copy.deepcopy(generator).requires_grad_(False)
         self.z_dim, self.n_critic, self.betas, self.ema_decay = z_dim, n_critic, tuple(betas), ema_decay

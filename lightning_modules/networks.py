@@ -35,6 +35,20 @@ def require_non_negative(**numbers: float) -> None:
             raise ValueError(f"{name}={number}: expects a number from 0")
 
 
+def require_betas(betas: tuple[float, float]) -> None:
+    """Raises ValueError for decay rates that Adam can't take."""
+    if len(betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in betas):
+        raise ValueError(f"model.betas={list(betas)}: expects two numbers from 0 to below 1")
+
+
+def cosine_decay(optimizer: torch.optim.Optimizer, steps: int) -> dict:
+    """A step size that falls to zero over so many steps by half a cosine, as Lightning takes a scheduler."""
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    )
+    return {"scheduler": schedule, "interval": "step"}
+
+
 def init_xavier(module: nn.Module) -> None:
     """Xavier-uniform weights (Glorot & Bengio 2010) and zero biases for every linear and convolutional layer."""
     for layer in module.modules():

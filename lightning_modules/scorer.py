@@ -1,14 +1,12 @@
 """A small classifier of a data set's images. Its features and classes are what generated images are scored by: the
 place that Inception has in the scores of photographs (Heusel et al. 2017), for grey images that it never saw."""
 
-import math
-
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.networks import require_positive
+from lightning_modules.networks import cosine_decay, require_positive
 
 
 class Scorer(pl.LightningModule):
@@ -98,8 +96,4 @@ class Scorer(pl.LightningModule):
 
     def configure_optimizers(self):
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr, fused=self.device.type in ("cpu", "cuda"))
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
-        )
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+        return [optimizer], [cosine_decay(optimizer, int(self.trainer.estimated_stepping_batches))]

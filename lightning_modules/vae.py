@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.networks import init_xavier, require_non_negative, require_positive
+from lightning_modules.networks import cosine_decay, init_xavier, require_betas, require_non_negative, require_positive
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 LR_DECAYS = ("cosine", "none")
@@ -93,8 +93,7 @@ class VAE(pl.LightningModule):
         require_positive(**{f"model.{name}": value for name, value in positive.items()})
         from_zero = {"beta": beta, "warmup_epochs": warmup_epochs, "weight_decay": weight_decay}
         require_non_negative(**{f"model.{name}": value for name, value in from_zero.items()})
-        if len(betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in betas):
-            raise ValueError(f"model.betas={list(betas)}: expects two numbers from 0 to below 1")
+        require_betas(betas)
         if encoder is None or decoder is None:
             raise ValueError("model.encoder and model.decoder: a VAE needs both")
         self.encoder, self.decoder, self.corruption = encoder, decoder, corruption
@@ -205,11 +204,7 @@ class VAE(pl.LightningModule):
         )
         if self.lr_decay == "none":
             return optimizer
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
-        )
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+        return [optimizer], [cosine_decay(optimizer, int(self.trainer.estimated_stepping_batches))]
 
     # Validation and test, in float32 whatever the precision of the training
 
