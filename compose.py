@@ -26,7 +26,7 @@ READ_BY_REFERENCE = ("n_labels", "label_seed", "score_on", "classifier")  # whic
 NEVER_SWEPT = ("sweep", "fresh", "paths.data", "paths.outputs")
 FOLDERS_OF_HYDRA = ("hydra.run", "hydra.sweep.", "hydra.job.name", "hydra.job.chdir")
 CONF = Path(__file__).resolve().parent / "conf"
-FOLLOWS = ("budget",)  # groups that nobody chooses: they follow from others
+FOLLOWS = ("budget", "domain", "family", "networks")  # groups that nobody chooses: they follow from others
 
 
 class Mistake(Exception):

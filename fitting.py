@@ -153,7 +153,7 @@ def _train_here(
         raise KeyboardInterrupt
     if not trainer.is_global_zero:
         return
-    seconds, images = time.perf_counter() - start, trainer.current_epoch * len(datamodule.train.images)
+    seconds, images = time.perf_counter() - start, trainer.current_epoch * len(datamodule.train[0])
     fit.write_record(
         status="finished", finished=runs.timestamp(), seconds=round(seconds, 3), epochs=trainer.current_epoch,
         precision=config["trainer"]["precision"], device=str(model.device), continued=resume_step is not None,

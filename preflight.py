@@ -94,10 +94,10 @@ def check_processes(config: dict, datamodule: pl.LightningDataModule) -> None:
             f"trainer.devices={devices}: not with compile=true, whose graphs hold no exchange between processes"
         )
     images = devices * datamodule.batch_size * datamodule.batches_per_step
-    if images > len(datamodule.train.images):
+    if images > len(datamodule.train[0]):
         raise ValueError(
             f"trainer.devices={devices}: their batches together, dataset.batch_size={datamodule.batch_size} each, take "
-            f"{images} images a step and there are only {len(datamodule.train.images)} to train on"
+            f"{images} images a step and there are only {len(datamodule.train[0])} to train on"
         )
 
 

@@ -1,12 +1,13 @@
 """What an adversarial model's losses did, over generator updates: in TensorBoard, and kept in the checkpoint, so that a
 resumed fit's history is an uninterrupted one's."""
 
+from collections.abc import Callable
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from callbacks.loss_charts import LARGEST_NORM
-from datamodules.images import to_unit_range
 
 NORM_BINS = 60  # of the histogram of gradient norms
 NORMS = "gradient_norms"
@@ -85,7 +86,7 @@ class LossHistory(pl.Callback):
         terms = {
             f"{stage}/{name}": value
             for stage, split in {"train": data.train, "val": data.val}.items()
-            for name, value in _mean_terms(pl_module, split.images[: len(data.val.images)]).items()
+            for name, value in _mean_terms(pl_module, data.as_seen, split[0][: len(data.val[0])]).items()
         }
         self._epochs.append({"epoch": trainer.current_epoch + 1, "updates": trainer.global_step} | terms)
         counts = None
@@ -99,10 +100,12 @@ class LossHistory(pl.Callback):
                 logger.experiment.add_histogram("gradient_norms", norms, trainer.global_step)
 
 
-def _mean_terms(module: pl.LightningModule, images: Tensor, batch_size: int = 1000) -> dict[str, float]:
-    """The critic's terms on uint8 images ``(N, C, H, W)``, weighted means over batches."""
+def _mean_terms(
+    module: pl.LightningModule, as_seen: Callable[[Tensor], Tensor], examples: Tensor, batch_size: int = 1000
+) -> dict[str, float]:
+    """The critic's terms on a data set's examples ``(N, ...)``, weighted means over batches."""
     sums: dict[str, Tensor] = {}
-    for batch in images.split(batch_size):
-        for name, value in module.evaluate(to_unit_range(batch.to(module.device))).items():
+    for batch in examples.split(batch_size):
+        for name, value in module.evaluate(as_seen(batch.to(module.device))).items():
             sums[name] = sums.get(name, 0) + value * len(batch)
-    return {name: float(total / len(images)) for name, total in sums.items()}
+    return {name: float(total / len(examples)) for name, total in sums.items()}

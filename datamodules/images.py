@@ -1,7 +1,6 @@
 """Small grey images held in memory: MNIST, Fashion-MNIST, and the digits that ship with scikit-learn.
 
-A data set here is at most 47 MB, so it is one uint8 tensor on the training device. A batch is one gather
-(``Dataset.__getitems__``), scaled to [0, 1] in float32 after it; no PIL, no workers, no copy per image.
+A data set is one uint8 tensor on the training device; a batch is scaled to [0, 1] in float32 once it is gathered. No PIL.
 """
 
 import contextlib
@@ -11,13 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from filelock import FileLock
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datamodules.idx import DataError, read_idx
+from datamodules.in_memory import InMemoryData
 from datamodules.labels import draw_labels
 
 SPLIT_SEED = 0  # which training images are held out for validation: the same for every run, so that fits compare
@@ -30,62 +28,7 @@ class Split(NamedTuple):
     targets: Tensor
 
 
-class InMemoryImages(Dataset):
-    """Gathers a whole batch at once: ``(uint8 images (B, 1, H, W), targets (B,))``."""
-
-    def __init__(self, split: Split):
-        self.split = split
-
-    def __len__(self) -> int:
-        return len(self.split.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.split.images[index], self.split.targets[index]
-
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        at = torch.as_tensor(indices, device=self.split.images.device)
-        return self.split.images.index_select(0, at), self.split.targets.index_select(0, at)
-
-
-def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The collate function for a data set that returns whole batches: identity."""
-    return batch
-
-
-class EpochShuffle(Sampler):
-    """A shuffle that is a function of (seed, epoch), so that a resumed run sees the order an uninterrupted one would.
-
-    Lightning calls :meth:`set_epoch` as it does for a distributed sampler. Of several processes each has every n-th
-    batch: their n batches together are the one that a single process with n times the batch size would see.
-
-    Args:
-        size: images to shuffle; with several processes, those that do not fill a batch of each are left out.
-        seed: of the shuffle.
-        batch_size: images that stay together.
-        number: of this process, from 0.
-        processes: how many there are.
-    """
-
-    def __init__(self, size: int, seed: int, batch_size: int = 1, number: int = 0, processes: int = 1):
-        self.size, self.seed, self.epoch = size, seed, 0
-        self.batch_size, self.number, self.processes = batch_size, number, processes
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        if self.processes == 1:
-            return self.size
-        return self.size // (self.batch_size * self.processes) * self.batch_size
-
-    def __iter__(self):
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
-        if self.processes > 1:
-            order = order[: len(self) * self.processes].reshape(-1, self.processes, self.batch_size)[:, self.number]
-        return iter(order.ravel().tolist())
-
-
-class Images(pl.LightningDataModule):
+class Images(InMemoryData):
     """The splits of a data set of small grey images.
 
     The training set is divided once, by a fixed seed, into training and validation images; the test set is only for
@@ -104,6 +47,7 @@ class Images(pl.LightningDataModule):
     """
 
     name: str
+    unit = "images"
     num_classes = 10
     class_names = [str(digit) for digit in range(10)]
     image_shape: tuple[int, int, int]
@@ -121,24 +65,15 @@ class Images(pl.LightningDataModule):
         shape: tuple[int, int, int] | None = None,
         batches_per_step: int = 1,
     ):
-        super().__init__()
-        positive = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "val_size": val_size}
-        for key, value in (positive | {"batches_per_step": batches_per_step}).items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"dataset.{key}={value}: expects a positive whole number of images")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"dataset.seed={seed}: expects a whole number from 0")
+        super().__init__(batch_size, val_size, seed, eval_batch_size, batches_per_step)
         if val_size >= self.train_total:
             raise ValueError(f"dataset.val_size={val_size}: {self.name} has {self.train_total} training images")
         if shape is not None and tuple(shape) != self.image_shape:
             raise ValueError(f"dataset.shape={list(shape)}: images of {self.name} are {list(self.image_shape)}")
         n_train = self.train_total - val_size if train_subset is None else train_subset
-        if isinstance(n_train, int) and batch_size * batches_per_step > n_train > 0:
-            several = f", {batches_per_step} batches at a time" * (batches_per_step > 1)
-            raise ValueError(f"dataset.batch_size={batch_size}{several}: there are only {n_train} images to train on")
-        self.batch_size, self.eval_batch_size, self.val_size = batch_size, eval_batch_size, val_size
-        self.batches_per_step = batches_per_step
-        self.train_subset, self.label_seed, self.seed, self.root = train_subset, label_seed, seed, Path(root)
+        if isinstance(n_train, int):
+            self.require_enough(n_train)
+        self.train_subset, self.label_seed, self.root = train_subset, label_seed, Path(root)
 
     @classmethod
     def identity(cls, config: dict) -> dict:
@@ -156,11 +91,15 @@ class Images(pl.LightningDataModule):
         """
         raise NotImplementedError
 
+    @staticmethod
+    def as_seen(examples: Tensor) -> Tensor:
+        """uint8 images in [0, 255] as float32 in [0, 1]."""
+        return to_unit_range(examples)
+
     def setup(self, stage: str | None = None) -> None:
         """Divides the data and puts it on the training device. Cheap to call again."""
         if hasattr(self, "train"):
             return
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         official, test = self.read()
         order = torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(official.images)))
         val, train = order[: self.val_size], order[self.val_size :].sort().values
@@ -178,27 +117,7 @@ class Images(pl.LightningDataModule):
         self.test = test
         for name in ("labelled", "train", "val", "test"):
             images, targets = getattr(self, name)
-            setattr(self, name, Split(images.to(device), targets.to(device)))
-
-    def _loader(self, split: Split, **kwargs) -> DataLoader:
-        return DataLoader(InMemoryImages(split), collate_fn=whole_batch, **kwargs)
-
-    def train_dataloader(self) -> DataLoader:
-        number, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = EpochShuffle(len(self.train.images), self.seed, self.batch_size, number, processes)
-        together = self.batch_size * self.batches_per_step
-        return self._loader(self.train, batch_size=together, sampler=sampler, drop_last=True)
-
-    def val_dataloader(self) -> DataLoader:
-        return self._loader(self.val, batch_size=self.eval_batch_size)
-
-    def test_dataloader(self) -> DataLoader:
-        return self._loader(self.test, batch_size=self.eval_batch_size)
-
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """uint8 in [0, 255] to float32 in [0, 1]."""
-        images, targets = batch
-        return to_unit_range(images), targets
+            setattr(self, name, Split(images.to(self.device), targets.to(self.device)))
 
 
 def to_unit_range(images: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
 r"""What adversarial models have in common: a generator, a critic, and the order in which they learn.
 
-A generator G turns noise z ~ N(0, I) into images; a critic D gives each image a number. One update, which is what every
-chart, checkpoint and budget counts, is
+A generator G turns noise z into images, or points in the plane; a critic D gives each a number. One update, which is
+what every chart, checkpoint and budget counts, is
 
-    n_critic times:  a fresh real batch x and fresh noise z; D steps on its loss, G(z) being made without a graph
-    once:            fresh noise z; G steps on its loss
+    n_critic times:     a fresh real batch x and fresh noise z; D steps on its loss, G(z) being made without a graph
+    n_generator times:  fresh noise z; G steps on its loss
 
-as in algorithm 1 of Gulrajani et al. 2017; n_critic = 1 is that of Goodfellow et al. 2014 with k = 1. A batch from the
-data set holds the n_critic real batches, so N updates are exactly n_critic N critic steps, also across the end of an
-epoch or a resumption. Beside the generator runs an exponential moving average of its weights.
+as in algorithm 1 of Gulrajani et al. 2017 with n_generator = 1; n_critic = 1 is that of Goodfellow et al. 2014 with
+k = 1. A batch from the data set holds the n_critic real batches, so N updates are exactly n_critic N critic steps, also
+across the end of an epoch or a resumption. Beside the generator runs an exponential moving average of its weights.
 """
 
 import contextlib
@@ -20,25 +20,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_modules.networks import require_betas, require_non_negative, require_positive
+from lightning_modules.networks import cosine_decay, require_betas, require_non_negative, require_positive
 from lightning_modules.parallel import averaged, own_share, whole
 
 FIXED_NOISE = 64  # samples in a sheet
+
+
+def uniform(*shape: int, **kwargs) -> Tensor:
+    """U[-1, 1), as ``torch.randn`` is N(0, 1)."""
+    return torch.rand(*shape, **kwargs).mul_(2).sub_(1)
+
+
+NOISES = {"normal": torch.randn, "uniform": uniform}
+OPTIMIZERS = ("adam", "sgd")
+LR_DECAYS = ("none", "cosine")
 
 
 class Adversarial(pl.LightningModule):
     """The common ground; a model adds its two losses. Several processes may train one (``several_processes``).
 
     Args:
-        generator: maps noise ``(B, z_dim)`` to images ``(B, C, H, W)`` in its ``output_range``, a pair of numbers.
-        critic: maps such images to ``(B,)``.
+        generator: maps noise ``(B, z_dim)`` to images ``(B, C, H, W)``, or points ``(B, 2)``, for which [0, 1] in the
+            data is its ``output_range``, a pair of numbers.
+        critic: maps such images or points to ``(B,)``.
         z_dim: of the noise.
         n_critic: critic steps an update.
-        lr_generator: Adam's step size for the generator.
-        lr_critic: Adam's step size for the critic.
+        lr_generator: the generator's step size.
+        lr_critic: the critic's step size.
         betas: Adam's decay rates, of both.
         ema_decay: of the averaged generator; 0 makes it the generator itself. Early on it is (1 + n) / (10 + n) after n
             updates where that is less, so that the first weights are forgotten.
+        n_generator: generator steps an update; 0 leaves the generator as it is.
+        noise: ``normal``, N(0, I), or ``uniform``, on [-1, 1]^z_dim.
+        optimizer_generator: ``adam``, or ``sgd``, which makes no use of ``betas``.
+        optimizer_critic: likewise.
+        lr_decay: ``cosine``, of both step sizes to zero over the budget, or ``none``.
     """
 
     def __init__(
@@ -50,7 +66,12 @@ class Adversarial(pl.LightningModule):
         lr_generator: float,
         lr_critic: float,
         betas: tuple[float, float],
-        ema_decay: float,
+        ema_decay: float = 0.999,
+        n_generator: int = 1,
+        noise: str = "normal",
+        optimizer_generator: str = "adam",
+        optimizer_critic: str = "adam",
+        lr_decay: str = "none",
     ):
         super().__init__()
         self.automatic_optimization = False
@@ -58,18 +79,27 @@ class Adversarial(pl.LightningModule):
             raise ValueError("model.generator and model.critic: an adversarial model needs both")
         positive = {"z_dim": z_dim, "n_critic": n_critic, "lr_generator": lr_generator, "lr_critic": lr_critic}
         require_positive(**{f"model.{name}": value for name, value in positive.items()})
-        require_non_negative(**{"model.ema_decay": ema_decay})
-        if not isinstance(n_critic, int):
-            raise ValueError(f"model.n_critic={n_critic}: expects a whole number of steps")
+        require_non_negative(**{"model.ema_decay": ema_decay, "model.n_generator": n_generator})
+        for name, steps in {"n_critic": n_critic, "n_generator": n_generator}.items():
+            if not isinstance(steps, int):
+                raise ValueError(f"model.{name}={steps}: expects a whole number of steps")
+        if noise not in NOISES:
+            raise ValueError(f"model.noise={noise}: accepted are {', '.join(NOISES)}")
+        for name, optimizer in {"generator": optimizer_generator, "critic": optimizer_critic}.items():
+            if optimizer not in OPTIMIZERS:
+                raise ValueError(f"model.optimizer_{name}={optimizer}: accepted are {', '.join(OPTIMIZERS)}")
         if ema_decay >= 1:
             raise ValueError(f"model.ema_decay={ema_decay}: expects a number from 0 to below 1")
         require_betas(betas)
-        self.generator, self.critic = generator, critic
+        if lr_decay not in LR_DECAYS:
+            raise ValueError(f"model.lr_decay={lr_decay}: accepted are {', '.join(LR_DECAYS)}")
+        self.generator, self.critic, self.lr_decay = generator, critic, lr_decay
         self.averaged = copy.deepcopy(generator).requires_grad_(False)
-        self.z_dim, self.n_critic, self.betas, self.ema_decay = z_dim, n_critic, tuple(betas), ema_decay
+        self.z_dim, self.n_critic, self.betas, self.ema_decay = z_dim, n_critic, tuple(map(float, betas)), ema_decay
         self.lr_generator, self.lr_critic = lr_generator, lr_critic
-        fixed = torch.randn(FIXED_NOISE, z_dim, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("fixed_noise", fixed)
+        self.n_generator, self.noise_kind = n_generator, noise
+        self.optimizer_generator, self.optimizer_critic = optimizer_generator, optimizer_critic
+        self.register_buffer("fixed_noise", self.draw_noise(FIXED_NOISE, torch.Generator().manual_seed(0)))
         self._compiled = False
 
     several_processes = True  # what they exchange is in training_step
@@ -77,6 +107,8 @@ class Adversarial(pl.LightningModule):
     # What a model adds
 
     charts: tuple[dict, ...]  # each: title, series (name of a term to its label), lines (label to value)
+    equilibrium: dict[str, float]  # term to the value it has where generated and real are equally distributed
+    critic_says: str  # ``probability`` of being real, where 1/2 is undecided, or ``value``, of arbitrary offset
 
     def critic_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one critic step, and what to show of it: detached, 0-d (or ``(B,)``, for a histogram)."""
@@ -86,6 +118,10 @@ class Adversarial(pl.LightningModule):
         """The generator's loss from the critic's scores of its images ``(B,)``."""
         raise NotImplementedError
 
+    def decision(self, scores: Tensor) -> Tensor:
+        """What the critic says, as ``critic_says`` has it, from its scores ``(B,)``."""
+        return scores
+
     def held_out_terms(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """What :meth:`critic_loss` shows that needs no gradient, for images that the critic does not learn from now."""
         raise NotImplementedError
@@ -93,17 +129,22 @@ class Adversarial(pl.LightningModule):
     # Images and noise
 
     def noise(self, count: int) -> Tensor:
-        """z ~ N(0, I) to learn from, ``(count, z_dim)``; of several processes each has its share of one draw."""
-        return own_share(torch.randn, count, self.z_dim, device=self.device)
+        """z to learn from, ``(count, z_dim)``; of several processes each has its share of one draw."""
+        return own_share(NOISES[self.noise_kind], count, self.z_dim, device=self.device)
+
+    def draw_noise(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """z to look at, ``(count, z_dim)`` on the CPU, from a generator of its own."""
+        return NOISES[self.noise_kind](count, self.z_dim, generator=generator)
 
     def scaled(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] as the critic sees them: in the generator's output range."""
+        """Images in [0, 1], or points, as the critic sees them: in the generator's output range."""
         low, high = self.generator.output_range
         return images if (low, high) == (0, 1) else images * (high - low) + low
 
     @torch.no_grad()
     def generate(self, z: Tensor, averaged: bool = True) -> Tensor:
-        """Images in [0, 1] from noise ``(N, z_dim)``, float32 ``(N, C, H, W)``, norms in evaluation mode.
+        """Images in [0, 1] from noise ``(N, z_dim)``, float32 ``(N, C, H, W)``, or points ``(N, 2)``; norms in
+        evaluation mode.
 
         Args:
             z: the noise.
@@ -123,17 +164,26 @@ class Adversarial(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """One update; returns what the last critic step and the generator's step showed."""
         generator_optimizer, critic_optimizer = self.optimizers()
+        # What steps last does so through Lightning's wrapper, which counts, the others beneath it: its global_step is
+        # then the number of updates.
         reals = self.scaled(batch[0]).chunk(self.n_critic)
-        for real in reals:
+        for number, real in enumerate(reals, start=1):
             with torch.no_grad():
                 fake = self.generator(self.noise(len(real))).float()
             loss, shown = self.critic_loss(real, fake)
-            # Beneath Lightning's wrapper, which counts: its global_step is then the number of updates.
-            self._step(loss, self.critic, critic_optimizer.optimizer)
-        generator_loss = self.generator_loss(self.critic(self.generator(self.noise(len(reals[0])))))
-        self._step(generator_loss, self.generator, generator_optimizer)
+            last = number == len(reals) and not self.n_generator
+            self._step(loss, self.critic, critic_optimizer if last else critic_optimizer.optimizer)
+        shown = shown | {"critic_loss": loss.detach()}
+        for number in range(1, self.n_generator + 1):
+            generator_loss = self.generator_loss(self.critic(self.generator(self.noise(len(reals[0])))))
+            last = number == self.n_generator
+            self._step(generator_loss, self.generator, generator_optimizer if last else generator_optimizer.optimizer)
+            shown = shown | {"generator_loss": generator_loss.detach()}
         self._average()
-        return whole(shown | {"critic_loss": loss.detach(), "generator_loss": generator_loss.detach()})
+        if self.lr_decay != "none":
+            for schedule in self.lr_schedulers():
+                schedule.step()
+        return whole(shown)
 
     def _step(self, loss: Tensor, network: nn.Module, optimizer) -> None:
         """Steps on the gradient with respect to this network alone: none is computed for the other.
@@ -160,12 +210,20 @@ class Adversarial(pl.LightningModule):
                 torch._foreach_lerp_(*map(list, zip(*pairs, strict=True)), 1 - decay)
 
     def configure_optimizers(self):
-        fused = self.device.type in ("cpu", "cuda")
-        settings = {"betas": self.betas, "fused": fused}
-        return (
-            torch.optim.Adam(self.generator.parameters(), lr=self.lr_generator, **settings),
-            torch.optim.Adam(self.critic.parameters(), lr=self.lr_critic, **settings),
+        optimizers = (
+            self._optimizer(self.optimizer_generator, self.generator, self.lr_generator),
+            self._optimizer(self.optimizer_critic, self.critic, self.lr_critic),
         )
+        if self.lr_decay == "none":
+            return optimizers
+        updates = int(self.trainer.estimated_stepping_batches)
+        return list(optimizers), [cosine_decay(optimizer, updates) for optimizer in optimizers]
+
+    def _optimizer(self, name: str, network: nn.Module, lr: float) -> torch.optim.Optimizer:
+        if name == "sgd":
+            return torch.optim.SGD(network.parameters(), lr=lr)
+        fused = self.device.type in ("cpu", "cuda")
+        return torch.optim.Adam(network.parameters(), lr=lr, betas=self.betas, fused=fused)
 
     def compile(self, *args, **kwargs) -> None:
         """Compiles what training calls: the generator's forward, and what a model adds to it.
@@ -187,7 +245,7 @@ class Adversarial(pl.LightningModule):
         """The critic's terms on images in [0, 1] it does not learn from now, against as many generated ones."""
         norms = _batch_statistics(self.generator, self.critic)
         with torch.autocast(images.device.type, enabled=False), self._eager(), norms:
-            noise = torch.randn(len(images), self.z_dim, device=self.device)
+            noise = NOISES[self.noise_kind](len(images), self.z_dim, device=self.device)
             return self.held_out_terms(self.scaled(images), self.generator(noise))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

@@ -99,7 +99,8 @@ class VAE(pl.LightningModule):
         self.encoder, self.decoder, self.corruption = encoder, decoder, corruption
         self.latent_dim, self.likelihood, self.sigma, self.binarize = latent_dim, likelihood, sigma, binarize
         self.beta, self.warmup_epochs = beta, warmup_epochs
-        self.lr, self.betas, self.weight_decay, self.lr_decay = lr, tuple(betas), weight_decay, lr_decay
+        self.lr, self.betas = lr, tuple(map(float, betas))
+        self.weight_decay, self.lr_decay = weight_decay, lr_decay
         self.nll_samples, self.nll_images = nll_samples, nll_images
         init_xavier(self)
 

@@ -76,6 +76,8 @@ class WGANGP(Adversarial):
         penalty_weight: lambda.
     """
 
+    critic_says = "value"
+    equilibrium = {"wasserstein": 0.0}
     charts = (
         {
             "title": "negative critic loss, penalty apart",
@@ -101,9 +103,9 @@ class WGANGP(Adversarial):
         lr_generator: float = 1e-4,
         lr_critic: float = 1e-4,
         betas: tuple[float, float] = (0.0, 0.9),
-        ema_decay: float = 0.999,
+        **common,
     ):
-        super().__init__(generator, critic, z_dim, n_critic, lr_generator, lr_critic, betas, ema_decay)
+        super().__init__(generator, critic, z_dim, n_critic, lr_generator, lr_critic, betas, **common)
         require_non_negative(**{"model.penalty_weight": penalty_weight})
         if any(isinstance(layer, _BatchNorm) for layer in critic.modules()):
             raise ValueError(

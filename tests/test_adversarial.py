@@ -10,7 +10,7 @@ from torch import nn
 
 from lightning_modules.adversarial import Adversarial
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
-from lightning_modules.dcgan import DCGAN
+from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP, gradient_norms, penalty
 
 SHAPE = (3, 4, 4)  # several channels, so that a norm over the channel axis is another number
@@ -288,7 +288,7 @@ def test_critic_losses_are_the_papers():
 
 
 def test_a_discriminator_at_chance_loses_2_ln_2():
-    module, events = spied(DCGAN)
+    module, events = spied(GAN)
     nn.init.zeros_(module.critic.net.weight)
     nn.init.zeros_(module.critic.net.bias)
     loss, shown = module.critic_loss(torch.rand(5, 1, 4, 4), torch.rand(5, 1, 4, 4))
@@ -300,7 +300,7 @@ def test_a_discriminator_at_chance_loses_2_ln_2():
 
 
 def test_dcgan_losses_are_cross_entropies():
-    module, _ = spied(DCGAN)
+    module, _ = spied(GAN)
     real, fake = torch.randn(7, 1, 4, 4), torch.randn(7, 1, 4, 4)
     logits_real, logits_fake = module.critic(real), module.critic(fake)
     expected = F.binary_cross_entropy_with_logits(logits_real, torch.ones(7))
@@ -338,7 +338,7 @@ def test_the_average_is_exponential_after_its_first_updates(monkeypatch):
 
 def test_a_batch_norms_statistics_are_averaged_too(monkeypatch):
     generator = ConvGenerator((1, 8, 8), 4, 2, norm="batch")
-    module = DCGAN(generator, ConvCritic((1, 8, 8), 2), z_dim=4, ema_decay=0.0)
+    module = GAN(generator, ConvCritic((1, 8, 8), 2), z_dim=4, ema_decay=0.0)
     monkeypatch.setattr(Adversarial, "global_step", 1)
     generator(torch.randn(50, 4) * 3)
     module._average()
@@ -402,7 +402,7 @@ def test_impossible_settings_are_named(settings, message):
 
 def test_generated_images_are_in_the_unit_range_and_modes_stay():
     generator = ConvGenerator((1, 8, 8), 4, 2, norm="batch", output="tanh", init="normal")
-    module = DCGAN(generator, ConvCritic((1, 8, 8), 2), z_dim=4).train()
+    module = GAN(generator, ConvCritic((1, 8, 8), 2), z_dim=4).train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     made = module.generate(torch.randn(9, 4), averaged=False)
     assert made.min() >= 0 and made.max() <= 1 and made.dtype == torch.float32
@@ -414,7 +414,7 @@ def test_generated_images_are_in_the_unit_range_and_modes_stay():
 def test_held_out_images_are_judged_as_training_images_are():
     """With the batch's own statistics in the norms, whatever the mode, and nothing left behind."""
     network = {"norm": "batch", "init": "normal"}
-    module = DCGAN(
+    module = GAN(
         ConvGenerator((1, 8, 8), 4, 2, output="tanh", **network), ConvCritic((1, 8, 8), 2, **network), z_dim=4
     )
     x = torch.rand(32, 1, 8, 8)

@@ -8,16 +8,16 @@ import torch
 from lightning_modules import wgan_gp
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
 from lightning_modules.compiled_gradients import gradient
-from lightning_modules.dcgan import DCGAN
+from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP, functional_norms_at, norms_at
 
 SHAPE = (1, 8, 8)
 
 
-def dcgan() -> DCGAN:
+def dcgan() -> GAN:
     torch.manual_seed(0)
     generator = ConvGenerator(SHAPE, 4, 2, norm="batch", output="tanh", init="normal")
-    return DCGAN(generator, ConvCritic(SHAPE, 2, norm="batch", init="normal"), z_dim=4)
+    return GAN(generator, ConvCritic(SHAPE, 2, norm="batch", init="normal"), z_dim=4)
 
 
 def wgan(norm: str = "layer") -> WGANGP:

@@ -144,7 +144,7 @@ def test_seeds_become_mean_and_deviation_and_share_a_scorer(command, tmp_path):
         (["model=wgan_gp", "model.critic.norm=bath"], "norm=bath: accepted are none, batch, layer"),
         (["model=dcgan", "model.generator.output=relu"], "output=relu: accepted are sigmoid, tanh"),
         (["model=dcgan", "model.critic.init=zero"], "init=zero: accepted are normal, scaled"),
-        (["model=dcgan", "trainer.gradient_clip_val=1.0"], "trainer.gradient_clip_val=1.0: without effect on DCGAN"),
+        (["model=dcgan", "trainer.gradient_clip_val=1.0"], "trainer.gradient_clip_val=1.0: without effect on GAN"),
         (["model=wgan_gp", "model.n_critic=0"], "dataset.batches_per_step=0: expects a positive whole number"),
         (["model=wgan_gp", "dataset.batch_size=500"], "dataset.batch_size=500, 5 batches at a time: there are only"),
         (["model=dcgan", "callbacks.fit.scores.samples=0"], "scores.samples=0: expects a positive whole number"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
-from lightning_modules.dcgan import DCGAN
+from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP
 
 
@@ -15,7 +15,7 @@ def test_a_fused_step_is_a_plain_one(name):
     """The penalty's second derivative gives channels-last weights gradients of another memory order."""
     torch.manual_seed(0)
     generator = ConvGenerator((1, 28, 28), 8, 4, init="scaled")
-    model = (DCGAN if name == "dcgan" else WGANGP)(generator, ConvCritic((1, 28, 28), 4, init="scaled"), z_dim=8)
+    model = (GAN if name == "dcgan" else WGANGP)(generator, ConvCritic((1, 28, 28), 4, init="scaled"), z_dim=8)
     real, noise = torch.rand(6, 1, 28, 28), torch.randn(6, 8)
     weights = []
     for fused in (False, True):

@@ -12,10 +12,11 @@ import torch.distributed as dist
 
 import distributed
 from conftest import ROOT, results
-from datamodules.images import Digits, EpochShuffle
+from datamodules.images import Digits
+from datamodules.in_memory import EpochShuffle
 from lightning_modules import adversarial, parallel
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
-from lightning_modules.dcgan import DCGAN
+from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP
 
 SHAPE, Z, SHARE, UPDATES = (1, 8, 8), 6, 5, 4
@@ -31,7 +32,7 @@ def module(name: str) -> adversarial.Adversarial:
     generator = ConvGenerator(SHAPE, Z, 2, norm="batch", init="scaled")
     critic = ConvCritic(SHAPE, 2, norm="batch" if name == "dcgan" else "layer", init="scaled")
     settings = {"z_dim": Z, "n_critic": N_CRITIC[name], "lr_generator": 1e-2, "lr_critic": 1e-2}
-    return (DCGAN if name == "dcgan" else WGANGP)(generator, critic, **settings).double()
+    return (GAN if name == "dcgan" else WGANGP)(generator, critic, **settings).double()
 
 
 def updates(name: str) -> tuple[list[dict], dict]:

@@ -9,7 +9,8 @@ import torch
 
 from datamodules import images
 from datamodules.idx import DataError
-from datamodules.images import MNIST, Digits, EpochShuffle, FashionMNIST, InMemoryImages, Split
+from datamodules.images import MNIST, Digits, FashionMNIST, Split
+from datamodules.in_memory import EpochShuffle, InMemory
 from datamodules.labels import draw_labels
 
 MEAN = {"MNIST": 33, "FashionMNIST": 73}  # pixel values near the data sets' means, 0.1307 and 0.2860 of 255
@@ -160,7 +161,7 @@ def test_the_label_seed_is_in_a_fits_identity_only_with_a_subset():
 
 def test_a_batch_is_one_gather():
     split = Split(torch.arange(20, dtype=torch.uint8).view(20, 1, 1, 1), torch.arange(20))
-    gathered = InMemoryImages(split).__getitems__([3, 1, 7])
+    gathered = InMemory(split).__getitems__([3, 1, 7])
     assert gathered[0].flatten().tolist() == gathered[1].tolist() == [3, 1, 7]
     assert gathered[0].dtype == torch.uint8
 

@@ -12,7 +12,7 @@ from callbacks.loss_charts import losses_figure, plain_history
 from callbacks.loss_history import LARGEST_NORM, NORM_BINS, LossHistory
 from datamodules.images import Digits
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
-from lightning_modules.dcgan import DCGAN
+from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP
 
 SHAPE = (1, 8, 8)
@@ -40,7 +40,7 @@ def fitted(model, n_critic=1, epochs=2):
 
 
 def test_rows_are_means_over_windows_of_updates():
-    history, shown, _ = fitted(DCGAN)
+    history, shown, _ = fitted(GAN)
     state = plain_history(history.state_dict())
     assert len(shown) == 44 and state["updates"] == [7, 14, 21, 22, 29, 36, 43, 44]  # an epoch of 22 ends its window
     assert state["names"] == ["d_real", "d_fake", "critic_loss", "generator_loss"]
@@ -71,7 +71,7 @@ def test_a_history_survives_its_checkpoint():
 
 
 def test_charts_have_their_equilibria_and_held_out_images():
-    histories = {model.__name__: plain_history(fitted(model, epochs=1)[0].state_dict()) for model in (DCGAN, WGANGP)}
+    histories = {model.__name__: plain_history(fitted(model, epochs=1)[0].state_dict()) for model in (GAN, WGANGP)}
     figure = losses_figure(histories)
     visible = [axes for axes in figure.axes if axes.get_visible()]
     lines = [{round(float(line.get_ydata()[0]), 6) for line in axes.lines if len(set(line.get_ydata())) == 1}

@@ -1,0 +1,96 @@
+"""The frames of a fit as one HTML page that opens from disk, with no network: plane_page.html with the data in it."""
+
+import base64
+import html
+import json
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from callbacks.plane_pictures import score_series
+from storage import write_text
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+MOST_FRAMES = 150  # in a page, evenly thinned: 20 kB each
+MOST_VALUES = 400  # of a curve in a chart
+
+
+def write_page(path: Path, state: dict, history: dict, title: str, sentence: str) -> None:
+    """Writes the page.
+
+    Args:
+        path: of the file.
+        state: of :class:`callbacks.plane_view.PlaneView`.
+        history: of :class:`callbacks.loss_history.LossHistory`, plain.
+        title: of the page.
+        sentence: what the fit came to.
+    """
+    data = {
+        "title": title, "sentence": sentence, "window": state["window"], "decision": state["says"],
+        "noise": state["noise"], "steps": state["steps"], "real": _floats(state["real"]),
+        "heat_size": len(state["frames"][0]["heat"]), "frames": [_frame(f, state["says"]) for f in _kept(state["frames"])],
+        "charts": loss_charts(history) + [_rounded(chart) for chart in score_series(state)],
+    }  # fmt: skip
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    page = TEMPLATE.read_text(encoding="utf-8")
+    write_text(path, page.replace("__TITLE__", html.escape(title)).replace("__DATA__", text))
+
+
+def loss_charts(history: dict) -> list[dict]:
+    """A history's running means as the page's charts."""
+    step = math.ceil(len(history["updates"]) / MOST_VALUES) or 1
+    columns = dict(zip(history["names"], zip(*history["rows"], strict=True), strict=True))
+    charts = [
+        {
+            "title": chart["title"],
+            "updates": history["updates"][::step],
+            "series": {label: columns[name][::step] for name, label in chart["series"].items() if name in columns},
+            "lines": chart["lines"],
+            "log": False,
+        }
+        for chart in history["charts"]
+    ]
+    return [_rounded(chart) for chart in charts if chart["series"]]
+
+
+def _rounded(chart: dict) -> dict:
+    series = {
+        label: [float(f"{value:.4g}") if math.isfinite(value) else None for value in values]
+        for label, values in chart["series"].items()
+    }
+    return chart | {"series": series}
+
+
+def _kept(frames: list[dict]) -> list[dict]:
+    count = min(len(frames), MOST_FRAMES)
+    return [frames[round(i * (len(frames) - 1) / max(1, count - 1))] for i in range(count)]
+
+
+def _frame(frame: dict, says: str) -> dict:
+    heats = torch.stack([frame["heat_before"], frame["heat"]])
+    low, high = (0.0, 1.0) if says == "probability" else (float(heats.min()), float(heats.max()))
+    levels = ((heats - low) / ((high - low) or 1.0) * 255).round().clamp(0, 255).to(torch.uint8)
+    found = frame["manifold"]
+    return {
+        "update": frame["update"],
+        "heat_before": _bytes(levels[0]), "heat": _bytes(levels[1]), "heat_range": [low, high],
+        **{name: _floats(frame[name]) for name in ("points", "arrows", "moved")},
+        "manifold": found and {
+            "vertices": _floats(found["vertices"]),
+            "size": math.isqrt(len(found["density"])) if len(found["vertices"]) > len(found["density"]) + 1
+            else len(found["vertices"]),
+            "density": _floats(found["density"].clamp(max=torch.finfo(torch.float32).max)),
+            "fold": _bytes(found["fold"].to(torch.uint8)),
+        },
+        "scores": {name: value for name, value in frame["scores"].items() if math.isfinite(value)},
+    }  # fmt: skip
+
+
+def _floats(values: Tensor) -> str:
+    return base64.b64encode(values.contiguous().numpy().astype("<f4").tobytes()).decode()
+
+
+def _bytes(values: Tensor) -> str:
+    return base64.b64encode(values.contiguous().numpy().astype("u1").tobytes()).decode()

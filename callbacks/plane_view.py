@@ -1,0 +1,179 @@
+"""Watches an adversarial model learn a distribution in the plane, as GAN Lab shows it (Kahng et al. 2018), exactly.
+
+A frame holds what one update did: the critic before and after it learned, the generated points before and after, and
+between the two the gradients that moved them.
+"""
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from callbacks.plane_pictures import LAYERS, frame_figure, require_layers
+from metrics.plane import CellGrid, mode_counts, real_sample, wasserstein_1
+from metrics.pushforward import manifold
+
+HEAT = 40  # cells on a side of the critic's map
+POINTS = 200  # generated, and real, that are shown
+SCORED, PAIRED = 10_000, 500  # generated points whose divergences, and whose Wasserstein distance, are taken
+GRID = {1: 200, 2: 20}  # segments of the generator's curve, cells on a side of its grid
+NOISE_SEEDS = {"shown": 4, "scored": 5}
+FRAMES = 100  # of a fit, unless it says how many updates are between two
+SHOWN_IN_TENSORBOARD = 10
+
+
+class PlaneView(pl.Callback):
+    """Records frames, scores them, and shows some in TensorBoard. What is made of them after the fit: plane_result.py.
+
+    Nothing here draws from torch's global generator, so that a fit is the same with it and without it.
+
+    Args:
+        every_n_updates: updates between two frames; ``None`` for a hundredth of the budget.
+        layers: of the pictures, those that are drawn.
+    """
+
+    def __init__(
+        self,
+        every_n_updates: int | None = None,
+        layers: list[str] = LAYERS,
+    ):
+        if every_n_updates is not None and (type(every_n_updates) is not int or every_n_updates < 1):
+            raise ValueError(f"view.every_n_updates={every_n_updates}: expects a positive whole number, or null")
+        require_layers(layers)
+        self.every_n_updates, self.layers = every_n_updates, list(layers)
+        self._frames: list[dict] = []
+        self._facts: dict = {}
+        self._before: dict | None = None
+
+    def state_dict(self) -> dict:
+        """``frames``: for each ``update``, ``heat_before`` and ``heat`` ``(HEAT, HEAT)``, row 0 the lowest; ``points``,
+        ``arrows`` and ``moved`` ``(POINTS, 2)``; ``manifold``, a dict of what :class:`metrics.pushforward.Manifold` has,
+        or None; ``scores``, of the generator and, with ``_averaged``, of its average. Beside them what all share."""
+        return {"frames": self._frames, **self._facts}
+
+    def load_state_dict(self, state: dict) -> None:
+        self._frames = state["frames"]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        distribution, device = trainer.datamodule.distribution, pl_module.device
+        self._grid, self._distribution = CellGrid(distribution), distribution
+        self._noise = {
+            name: pl_module.draw_noise(count, torch.Generator().manual_seed(NOISE_SEEDS[name])).to(device)
+            for name, count in (("shown", POINTS), ("scored", SCORED))
+        }
+        self._real = real_sample(distribution, PAIRED)
+        self._cells = cell_centres(self._grid.window, HEAT).to(device)
+        self._facts = {
+            "window": list(self._grid.window),
+            "says": pl_module.critic_says,
+            "noise": {"kind": pl_module.noise_kind, "dim": pl_module.z_dim},
+            "steps": {"critic": pl_module.n_critic, "generator": pl_module.n_generator},
+            "equilibrium": dict(pl_module.equilibrium),
+            "real": trainer.datamodule.train[0][:POINTS].cpu(),
+            "floor": plane_floor(distribution, SCORED, PAIRED),
+            "limit": self._grid.limit,
+        }
+        low, high = pl_module.generator.output_range
+        self._facts["network_scale"] = float(high - low)
+
+    def _due(self, trainer: pl.Trainer, update: int) -> bool:
+        total = trainer.max_epochs * trainer.num_training_batches
+        every = self.every_n_updates or max(1, total // FRAMES)
+        return update == 1 or update % every == 0 or update == total
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int) -> None:
+        if trainer.is_global_zero and self._due(trainer, trainer.global_step + 1):
+            self._before = {
+                "heat_before": self._heat(pl_module),
+                "points": pl_module.generate(self._noise["shown"], averaged=False),
+            }
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        if self._before is None:
+            return
+        frame = {"update": trainer.global_step} | self._before
+        self._before = None
+        frame["heat"] = self._heat(pl_module)
+        frame["arrows"] = descent_directions(pl_module, frame["points"])
+        frame["moved"] = pl_module.generate(self._noise["shown"], averaged=False)
+        frame = {name: value.cpu() if torch.is_tensor(value) else value for name, value in frame.items()}
+        frame["manifold"] = self._manifold(pl_module)
+        frame["scores"] = self._scores(pl_module) | self._critic_scores(pl_module, frame)
+        self._frames.append(frame)
+        scores = {f"plane/{name}": value for name, value in frame["scores"].items()}
+        for logger in trainer.loggers:
+            logger.log_metrics(scores, step=trainer.global_step)
+            shown = (len(self._frames) - 1) % (FRAMES // SHOWN_IN_TENSORBOARD) == 0
+            if hasattr(logger.experiment, "add_figure") and shown:
+                logger.experiment.add_figure(
+                    "view", frame_figure(self.state_dict(), -1, self.layers), trainer.global_step
+                )
+
+    @torch.no_grad()
+    def _heat(self, module: pl.LightningModule) -> Tensor:
+        return module.decision(module.critic(module.scaled(self._cells)).float()).view(HEAT, HEAT)
+
+    def _manifold(self, module: pl.LightningModule) -> dict | None:
+        found = manifold(
+            lambda z: unscaled(module, module.generator(z)),
+            module.z_dim,
+            module.noise_kind,
+            GRID.get(module.z_dim, 0),
+            module.device,
+        )
+        return {name: value.cpu() for name, value in found._asdict().items()} if found else None
+
+    def _scores(self, module: pl.LightningModule) -> dict[str, float]:
+        scores = {}
+        for suffix, averaged in (("", False), ("_averaged", True)):
+            points = module.generate(self._noise["scored"], averaged).cpu()
+            found = self._grid.divergences(points) | mode_counts(points, self._distribution)
+            found["w1"] = wasserstein_1(points[:PAIRED], self._real)
+            scores |= {f"{name}{suffix}": value for name, value in found.items()}
+        return scores
+
+    @torch.no_grad()
+    def _critic_scores(self, module: pl.LightningModule, frame: dict) -> dict[str, float]:
+        """What the critic and its gradients say: ``gradient``, their mean length at the generated points; ``decided``,
+        the mean of |D - 1/2| there and at real points; or ``critic_w1``, its estimate of the Wasserstein distance."""
+        real, fake = (
+            module.decision(module.critic(module.scaled(points.to(module.device))).float())
+            for points in (self._facts["real"], frame["moved"])
+        )
+        scores = {"gradient": float(torch.linalg.vector_norm(frame["arrows"], dim=1).mean())}
+        if module.critic_says == "value":
+            return scores | {"critic_w1": float(real.mean() - fake.mean()) / self._facts["network_scale"]}
+        return scores | {"decided": float((torch.cat([real, fake]) - 0.5).abs().mean())}
+
+
+def plane_floor(distribution, scored: int, paired: int) -> dict[str, float]:
+    """What points of the distribution itself score: ``kl``, ``js`` by so many, ``w1`` between two samples of so many."""
+    own = real_sample(distribution, scored + paired)
+    return CellGrid(distribution).divergences(own[:scored]) | {
+        "w1": wasserstein_1(own[:paired], own[paired : 2 * paired]),
+        **mode_counts(own[:scored], distribution),
+    }
+
+
+def cell_centres(window: tuple[float, float, float, float], cells: int) -> Tensor:
+    """The centres of a window's cells, row by row from the lowest, ``(cells^2, 2)``."""
+    x_low, x_high, y_low, y_high = window
+    at = (torch.arange(cells) + 0.5) / cells
+    return torch.cartesian_prod(y_low + (y_high - y_low) * at, x_low + (x_high - x_low) * at).flip(1)
+
+
+def unscaled(module: pl.LightningModule, points: Tensor) -> Tensor:
+    """The networks' coordinates in the data's."""
+    low, high = module.generator.output_range
+    return (points - low) / (high - low)
+
+
+def descent_directions(module: pl.LightningModule, points: Tensor) -> Tensor:
+    """-dL/dx, where L is the *generator's loss* of one generated point x: ``(N, 2)``, in the data's coordinates.
+
+    Each point's own, not divided by how many there are. (GAN Lab draws the discriminator's gradient instead.)
+    """
+    points = points.detach().requires_grad_()
+    with torch.enable_grad():
+        loss = module.generator_loss(module.critic(module.scaled(points)))  # a mean over points, each on its own
+        (gradient,) = torch.autograd.grad(loss * len(points), points)
+    return -gradient
