@@ -1,10 +1,11 @@
-"""The charts of a sweep: accuracy over the number of labels beside published figures, and adversarial losses."""
+"""The charts of a sweep: accuracy over the number of labels beside published figures, and a sheet of jobs' panels."""
 
 import csv
 import math
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 REFERENCES = Path(__file__).resolve().parent / "docs" / "references.csv"
 
@@ -75,3 +76,41 @@ def accuracy_figure(rows: list[dict]) -> Figure | None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     return figure
+
+
+def panels_figure(panels: list[tuple[dict, Path]]) -> Figure | None:
+    """The panels of a sweep's jobs as one sheet; None for fewer than two.
+
+    What varies first makes the rows, all else the columns; where one thing varies, the sheet is about square.
+
+    Args:
+        panels: of each job, its settings and its picture.
+    """
+    if len(panels) < 2:
+        return None
+    keys = dict.fromkeys(key for settings, _ in panels for key in settings)
+    varying = [key for key in keys if len({str(settings.get(key)) for settings, _ in panels}) > 1]
+    down, across = (varying[:1], varying[1:]) if len(varying) > 1 else ([], varying)
+    row_names = list(dict.fromkeys(_named(settings, down) for settings, _ in panels))
+    column_names = list(dict.fromkeys(_named(settings, across) for settings, _ in panels))
+    width = len(column_names) if down else math.ceil(math.sqrt(len(panels)))
+    height = len(row_names) if down else math.ceil(len(panels) / width)
+    figure = Figure(figsize=(2.2 * width + 0.5, 2.5 * height), dpi=130, layout="constrained")
+    grid = figure.subplots(height, width, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for number, (settings, path) in enumerate(panels):
+        row, column = row_names.index(_named(settings, down)), column_names.index(_named(settings, across))
+        axes = grid[row, column] if down else grid.flat[number]
+        with Image.open(path) as panel:
+            axes.imshow(panel.convert("RGB"))
+        if row == 0:
+            axes.set_title(_named(settings, across), fontsize=7)
+    for axes, name in zip(grid[:, 0], row_names, strict=False):
+        axes.text(-0.04, 0.5, name, transform=axes.transAxes, fontsize=7, rotation=90, ha="right", va="center")
+    return figure
+
+
+def _named(settings: dict, keys: list[str]) -> str:
+    """The values of some settings, a line each: ``lr_critic 0.001``."""
+    return "\n".join(f"{key.rpartition('.')[2]} {settings.get(key)}" for key in keys)

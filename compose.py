@@ -199,6 +199,7 @@ class _Composer:
                 OmegaConf.update(job, override.key_or_group, override.value(), merge=True)
             for override in plain:
                 _require_same_kind(override.key_or_group, job, reference)
+            _require_a_pair(job)
             for key, default in self.base.items_ex(resolve=False):
                 if default is not None and job.get(key) is None:
                     raise Mistake(f"{key}: can't be left out")
@@ -243,6 +244,18 @@ class _Composer:
             siblings = [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == branch and "_target_" not in k]
             return f"{key}: no such setting{near}; {branch or self.config_name} has {', '.join(siblings)}"
         return " ".join(text.split("\nSee http")[0].splitlines())
+
+
+def _require_a_pair(job: DictConfig) -> None:
+    """Raises Mistake for a model that is not for such data: conf has no callbacks, or no networks, for the two."""
+    choices = job.hydra.runtime.choices
+    follows = "domain" in choices and not any(
+        o.startswith(("~callbacks", "callbacks=")) for o in job.hydra.overrides.task
+    )
+    if (follows and "callbacks" not in job) or ("model" in job and OmegaConf.missing_keys(job.model)):
+        models = sorted(path.stem for path in (CONF / "networks").glob(f"{choices.domain}_*.yaml"))
+        fitting = ", ".join(name.removeprefix(f"{choices.domain}_") for name in models)
+        raise Mistake(f"model={choices.model}: not for dataset={choices.dataset}, which goes with {fitting}")
 
 
 def _keys(config: DictConfig, prefix: str = "") -> list[str]:

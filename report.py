@@ -144,7 +144,12 @@ def build(folder: Path) -> list[dict]:
         for result in results
         if (folder / result["job_name"] / "history.json").exists()
     }
-    figures = {"accuracy": charts.accuracy_figure(aggregate(few_labels)[1]), "losses": losses_figure(histories)}
+    panels = [(settings(r), folder / r["job_name"] / "panel.png") for r in results if r["status"] == "ok"]
+    figures = {
+        "accuracy": charts.accuracy_figure(aggregate(few_labels)[1]),
+        "losses": losses_figure(histories),
+        "panels": charts.panels_figure([(values, path) for values, path in panels if path.exists()]),
+    }
     figures = {name: figure for name, figure in figures.items() if figure is not None}
     for name, figure in figures.items():
         write_atomically(folder / f"{name}.png", lambda temporary, f=figure: f.savefig(temporary, format="png"))
@@ -225,7 +230,7 @@ def show(folder: Path) -> list[dict]:
             print(f"failed: {result['job_name']}: {result.get('error')}")
         elif result.get("statement"):
             print(f"{result['job_name']}: {result['statement']}")
-    names = ("results.md", "results.csv", "accuracy.png", "losses.png")
+    names = ("results.md", "results.csv", "accuracy.png", "losses.png", "panels.png")
     print(f"tables and charts: {', '.join(str(folder / name) for name in names if (folder / name).exists())}")
     return results
 

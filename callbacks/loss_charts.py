@@ -20,7 +20,7 @@ def losses_figure(histories: dict[str, dict]) -> Figure | None:
     Args:
         histories: title of the row to a history as :func:`plain_history` gives it.
     """
-    histories = {title: history for title, history in histories.items() if history["updates"]}
+    histories = {title: _with_charts_shown(history) for title, history in histories.items() if history["updates"]}
     if not histories:
         return None
     columns = max(len(history["charts"]) + bool(history["norm_counts"]) for history in histories.values())
@@ -35,6 +35,12 @@ def losses_figure(histories: dict[str, dict]) -> Figure | None:
             _draw_norms(row[len(history["charts"])], history)
         row[0].text(0, 1.13, title, transform=row[0].transAxes, fontsize=10, fontweight="bold")
     return figure
+
+
+def _with_charts_shown(history: dict) -> dict:
+    """A history without the charts of terms it has none of: a generator that never steps has no loss."""
+    charts = [chart for chart in history["charts"] if set(chart["series"]) & set(history["names"])]
+    return history | {"charts": charts}
 
 
 def _draw_chart(axes: Axes, chart: dict, history: dict) -> None:

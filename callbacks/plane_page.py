@@ -1,20 +1,39 @@
-"""The frames of a fit as one HTML page that opens from disk, with no network: plane_page.html with the data in it."""
+"""A fit in the plane as one HTML page that opens from disk, with no network: plane_page.html with the data in it."""
 
 import base64
 import html
 import json
 import math
+import statistics
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from callbacks.plane_pictures import score_series
+from metrics.convergence import Convergence, convergence
 from storage import write_text
 
 TEMPLATE = Path(__file__).with_suffix(".html")
+RECENT = 5  # the share of a history's windows, one in so many, whose mean is its recent loss
 MOST_FRAMES = 150  # in a page, evenly thinned: 20 kB each
+SCORES = ("kl", "js", "w1", "critic_w1", "modes", "near_modes")  # of the shown frame; the charts have the others
 MOST_VALUES = 400  # of a curve in a chart
+
+
+def judged(view: dict, history: dict) -> Convergence:
+    """Whether a fit has converged, from what its callbacks kept (:mod:`metrics.convergence`)."""
+    if not view["steps"]["generator"]:
+        return Convergence("fixed", None, "the generator is fixed, only the critic learned")
+    columns = dict(zip(history["names"], zip(*history["rows"], strict=True), strict=True))
+    losses = {
+        name.replace("_", " "): (statistics.fmean(columns[name][-max(1, len(columns[name]) // RECENT) :]), value)
+        for name, value in view["equilibrium"].items()
+        if view["says"] == "probability" and name in columns
+    }
+    frames = view["frames"]
+    updates, scores = [frame["update"] for frame in frames], [frame["scores"] for frame in frames]
+    return convergence(updates, scores, view["limit"], view["floor"], view["floor"].get("modes"), losses)
 
 
 def write_page(path: Path, state: dict, history: dict, title: str, sentence: str) -> None:
@@ -28,9 +47,10 @@ def write_page(path: Path, state: dict, history: dict, title: str, sentence: str
         sentence: what the fit came to.
     """
     data = {
-        "title": title, "sentence": sentence, "window": state["window"], "decision": state["says"],
-        "noise": state["noise"], "steps": state["steps"], "real": _floats(state["real"]),
-        "heat_size": len(state["frames"][0]["heat"]), "frames": [_frame(f, state["says"]) for f in _kept(state["frames"])],
+        "title": title, "sentence": sentence[:1].upper() + sentence[1:],
+        "window": state["window"], "decision": state["says"], "noise": state["noise"], "steps": state["steps"],
+        "real": _floats(state["real"]), "heat_size": len(state["frames"][0]["heat"]),
+        "frames": [_frame(frame, state["says"]) for frame in _kept(state["frames"])],
         "charts": loss_charts(history) + [_rounded(chart) for chart in score_series(state)],
     }  # fmt: skip
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -84,7 +104,7 @@ def _frame(frame: dict, says: str) -> dict:
             "density": _floats(found["density"].clamp(max=torch.finfo(torch.float32).max)),
             "fold": _bytes(found["fold"].to(torch.uint8)),
         },
-        "scores": {name: value for name, value in frame["scores"].items() if math.isfinite(value)},
+        "scores": {k: v for k, v in frame["scores"].items() if k in SCORES and math.isfinite(v)},
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Pictures of an adversarial model in the plane, made of the frames that :class:`callbacks.plane_view.PlaneView` keeps."""
+"""Pictures of an adversarial model in the plane, made of the frames that ``plane_view.PlaneView`` keeps."""
 
 import io
 import math

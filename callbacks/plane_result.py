@@ -1,7 +1,6 @@
-"""What an adversarial model's fit in the plane came to: scores of many points, whether it has converged, and the page."""
+"""What an adversarial model's fit in the plane came to: scores of many points, whether it converged, and the page."""
 
 import math
-import statistics
 import time
 from pathlib import Path
 
@@ -9,16 +8,14 @@ import pytorch_lightning as pl
 import torch
 
 from callbacks.loss_charts import losses_figure, plain_history
-from callbacks.plane_page import write_page
+from callbacks.plane_page import judged, write_page
 from callbacks.plane_pictures import LAYERS, overview_figure, panel_figure, require_layers, save_animation
-from callbacks.plane_view import plane_floor
-from metrics.convergence import Convergence, convergence
-from metrics.plane import CellGrid, mode_counts, real_sample, wasserstein_1
+from metrics.convergence import Convergence
+from metrics.plane import CellGrid, floor, mode_counts, real_sample, wasserstein_1
 from storage import load_checkpoint, write_atomically, write_json, write_text
 
 SHOWN = ("kl", "js", "js_floor", "w1", "w1_floor", "modes", "near_modes")
 NOISE_SEED = 6  # of the points that are scored
-RECENT = 5  # the share of a history's windows, one in so many, whose mean is its recent loss
 
 
 class PlaneResult(pl.Callback):
@@ -75,11 +72,13 @@ class PlaneResult(pl.Callback):
         view, history = states["PlaneView"], plain_history(states["LossHistory"])
         found = judged(view, history)
         self.facts = {"statement": found.sentence, "convergence": {"state": found.state, "since": found.since}}
-        overview = overview_figure(view, self.layers, found.sentence)
-        self.figures = {"view": overview, "losses": losses_figure({"": history})}
         write_json(self.folder / "history.json", history)
         write_page(self.folder / "page.html", view, history, self.fit_folder.name, found.sentence)
         save_animation(view, self.layers, self.folder / "view.gif")
+        self.figures = {
+            "view": overview_figure(view, self.layers, found.sentence),
+            "losses": losses_figure({"": history}),
+        }
         panel = panel_figure(view, self.layers)
         write_atomically(self.folder / "panel.png", lambda temporary: panel.savefig(temporary, format="png"))
         write_text(self.folder / "report.md", _report(self.metrics, found, self.points, self.paired))
@@ -97,21 +96,8 @@ class PlaneResult(pl.Callback):
             points = module.generate(noise, averaged).cpu()
             scores = grid.divergences(points) | {"w1": wasserstein_1(points[: self.paired], real)}
             metrics |= {f"{k}{suffix}": v for k, v in (scores | mode_counts(points, distribution)).items()}
-        floor = plane_floor(distribution, self.points, self.paired)
-        return metrics | {f"{k}_floor": v for k, v in floor.items()} | {"js_limit": grid.limit}
-
-
-def judged(view: dict, history: dict) -> Convergence:
-    """Whether a fit has converged, from what its callbacks kept (:mod:`metrics.convergence`)."""
-    columns = dict(zip(history["names"], zip(*history["rows"], strict=True), strict=True))
-    losses = {
-        name.replace("_", " "): (statistics.fmean(columns[name][-max(1, len(columns[name]) // RECENT) :]), value)
-        for name, value in view["equilibrium"].items()
-        if view["says"] == "probability" and name in columns
-    }
-    frames = view["frames"]
-    updates, scores = [frame["update"] for frame in frames], [frame["scores"] for frame in frames]
-    return convergence(updates, scores, view["limit"], view["floor"], view["floor"].get("modes"), losses)
+        own = floor(distribution, self.points, self.paired)
+        return metrics | {f"{k}_floor": v for k, v in own.items()} | {"js_limit": grid.limit}
 
 
 def _report(m: dict, found: Convergence, points: int, paired: int) -> str:

@@ -4,17 +4,22 @@ A frame holds what one update did: the critic before and after it learned, the g
 between the two the gradients that moved them.
 """
 
+from pathlib import Path
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.plane_pictures import LAYERS, frame_figure, require_layers
-from metrics.plane import CellGrid, mode_counts, real_sample, wasserstein_1
+from callbacks.loss_charts import plain_history
+from callbacks.plane_page import judged, write_page
+from callbacks.plane_pictures import LAYERS, frame_figure, overview_figure, require_layers, save_animation
+from metrics.plane import CellGrid, floor, mode_counts, real_sample, wasserstein_1
 from metrics.pushforward import manifold
+from storage import load_checkpoint, write_atomically
 
 HEAT = 40  # cells on a side of the critic's map
 POINTS = 200  # generated, and real, that are shown
-SCORED, PAIRED = 10_000, 500  # generated points whose divergences, and whose Wasserstein distance, are taken
+SCORED, PAIRED = 10_000, 300  # generated points whose divergences, and whose Wasserstein distance, are taken
 GRID = {1: 200, 2: 20}  # segments of the generator's curve, cells on a side of its grid
 NOISE_SEEDS = {"shown": 4, "scored": 5}
 FRAMES = 100  # of a fit, unless it says how many updates are between two
@@ -29,25 +34,25 @@ class PlaneView(pl.Callback):
     Args:
         every_n_updates: updates between two frames; ``None`` for a hundredth of the budget.
         layers: of the pictures, those that are drawn.
+        fit_folder: where :meth:`redraw` finds the checkpoint and puts ``pictures/``.
     """
 
-    def __init__(
-        self,
-        every_n_updates: int | None = None,
-        layers: list[str] = LAYERS,
-    ):
+    def __init__(self, every_n_updates: int | None = None, layers: list[str] = LAYERS, fit_folder: Path | None = None):
         if every_n_updates is not None and (type(every_n_updates) is not int or every_n_updates < 1):
             raise ValueError(f"view.every_n_updates={every_n_updates}: expects a positive whole number, or null")
         require_layers(layers)
-        self.every_n_updates, self.layers = every_n_updates, list(layers)
+        self.every_n_updates, self.layers, self.folder = every_n_updates, list(layers), fit_folder
         self._frames: list[dict] = []
         self._facts: dict = {}
         self._before: dict | None = None
 
     def state_dict(self) -> dict:
-        """``frames``: for each ``update``, ``heat_before`` and ``heat`` ``(HEAT, HEAT)``, row 0 the lowest; ``points``,
-        ``arrows`` and ``moved`` ``(POINTS, 2)``; ``manifold``, a dict of what :class:`metrics.pushforward.Manifold` has,
-        or None; ``scores``, of the generator and, with ``_averaged``, of its average. Beside them what all share."""
+        """``frames``, and beside them what all of them share.
+
+        Each has its ``update``; ``heat_before`` and ``heat`` ``(HEAT, HEAT)``, row 0 the lowest; ``points``, ``arrows``
+        and ``moved`` ``(POINTS, 2)``; ``manifold``, a dict of what a ``Manifold`` has, or None; and ``scores``, of the
+        generator and, with ``_averaged``, of its average.
+        """
         return {"frames": self._frames, **self._facts}
 
     def load_state_dict(self, state: dict) -> None:
@@ -69,7 +74,7 @@ class PlaneView(pl.Callback):
             "steps": {"critic": pl_module.n_critic, "generator": pl_module.n_generator},
             "equilibrium": dict(pl_module.equilibrium),
             "real": trainer.datamodule.train[0][:POINTS].cpu(),
-            "floor": plane_floor(distribution, SCORED, PAIRED),
+            "floor": floor(distribution, SCORED, PAIRED),
             "limit": self._grid.limit,
         }
         low, high = pl_module.generator.output_range
@@ -108,6 +113,19 @@ class PlaneView(pl.Callback):
                     "view", frame_figure(self.state_dict(), -1, self.layers), trainer.global_step
                 )
 
+    def redraw(self, module: pl.LightningModule, datamodule: pl.LightningDataModule) -> list[Path]:
+        """Draws what the fit's checkpoint keeps into ``pictures/``: the page, a picture, the animation; returns these."""
+        states = load_checkpoint(self.folder / "last.ckpt")["callbacks"]
+        view, history = states["PlaneView"], plain_history(states["LossHistory"])
+        sentence = judged(view, history).sentence
+        (self.folder / "pictures").mkdir(exist_ok=True)
+        files = [self.folder / "pictures" / name for name in ("page.html", "view.png", "view.gif")]
+        write_page(files[0], view, history, self.folder.name, sentence)
+        figure = overview_figure(view, self.layers, sentence)
+        write_atomically(files[1], lambda temporary: figure.savefig(temporary, format="png"))
+        save_animation(view, self.layers, files[2])
+        return files
+
     @torch.no_grad()
     def _heat(self, module: pl.LightningModule) -> Tensor:
         return module.decision(module.critic(module.scaled(self._cells)).float()).view(HEAT, HEAT)
@@ -127,7 +145,8 @@ class PlaneView(pl.Callback):
         for suffix, averaged in (("", False), ("_averaged", True)):
             points = module.generate(self._noise["scored"], averaged).cpu()
             found = self._grid.divergences(points) | mode_counts(points, self._distribution)
-            found["w1"] = wasserstein_1(points[:PAIRED], self._real)
+            if not averaged:  # the pairing costs as much as all else
+                found["w1"] = wasserstein_1(points[:PAIRED], self._real)
             scores |= {f"{name}{suffix}": value for name, value in found.items()}
         return scores
 
@@ -143,15 +162,6 @@ class PlaneView(pl.Callback):
         if module.critic_says == "value":
             return scores | {"critic_w1": float(real.mean() - fake.mean()) / self._facts["network_scale"]}
         return scores | {"decided": float((torch.cat([real, fake]) - 0.5).abs().mean())}
-
-
-def plane_floor(distribution, scored: int, paired: int) -> dict[str, float]:
-    """What points of the distribution itself score: ``kl``, ``js`` by so many, ``w1`` between two samples of so many."""
-    own = real_sample(distribution, scored + paired)
-    return CellGrid(distribution).divergences(own[:scored]) | {
-        "w1": wasserstein_1(own[:paired], own[paired : 2 * paired]),
-        **mode_counts(own[:scored], distribution),
-    }
 
 
 def cell_centres(window: tuple[float, float, float, float], cells: int) -> Tensor:

@@ -205,7 +205,7 @@ class Disjoint(Modes):
 
 
 class EightGaussians(Modes):
-    """Modes on a circle: radius 2, sigma .02, all over sqrt(2), which the script has as 1.414 (Gulrajani et al. 2017)."""
+    """Modes on a circle: radius 2, sigma .02, all over 1.414, the toy script's of Gulrajani et al. 2017."""
 
     def __init__(self, sigma: float = 0.02 / 1.414):
         angles = [math.pi * k / 4 for k in range(8)]

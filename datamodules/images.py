@@ -1,6 +1,6 @@
 """Small grey images held in memory: MNIST, Fashion-MNIST, and the digits that ship with scikit-learn.
 
-A data set is one uint8 tensor on the training device; a batch is scaled to [0, 1] in float32 once it is gathered. No PIL.
+A data set is one uint8 tensor on the training device; a batch is scaled to [0, 1] in float32 once gathered. No PIL.
 """
 
 import contextlib

@@ -27,8 +27,8 @@ class Plane(InMemoryData):
         val_size: validation points.
         test_size: test points.
         shape: of a point, ``(2,)``: a check against a model configured for something else.
-        network_range: what [0, 1] becomes inside the networks, which learn best from coordinates of about unit variance;
-            (0, 1) leaves points as they are. It is the generator's ``output_range``, which reads it from here.
+        network_range: what [0, 1] becomes inside the networks, which learn best from coordinates of about unit
+            variance; (0, 1) leaves points as they are. The generator's ``output_range`` is taken from here.
     """
 
     unit = "points"

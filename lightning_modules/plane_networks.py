@@ -71,8 +71,8 @@ class MLPCritic(nn.Module):
 class DataPlusNoise(nn.Module):
     """A generator that has nothing to learn: the data themselves, plus normal noise (Gulrajani et al. 2017, figure 1).
 
-    Noise ``(B, 5)`` from N(0, I) becomes points ``(B, 2)``: the first number chooses the place on the curve or the mode,
-    two more the point there, and the last two are added to it.
+    Noise ``(B, 5)`` from N(0, I) becomes points ``(B, 2)``: the first number chooses the place on the curve or the
+    mode, two more the point there, and the last two are added to it.
 
     Args:
         distribution: of the data.

@@ -25,8 +25,8 @@ class CellGrid:
 
     Attributes:
         masses: of the cells row by row from the lowest, the last of all outside: ``(cells^2 + 1,)``.
-        limit: the JS divergence of the distribution and the same with its curve or modes twice as wide, in bits: what is
-            as near as that has learned it.
+        limit: the JS divergence of the distribution and the same with its curve or modes twice as wide, in bits: what
+            is as near as that has learned it.
     """
 
     def __init__(self, distribution: Distribution, cells: int = CELLS):
@@ -62,7 +62,7 @@ class CellGrid:
         """``kl`` of the data from the generated points, and ``js`` of the two, in bits, by cells.
 
         One point more, spread like the data, keeps the KL finite where a cell is empty: it is at most log2(N + 1). With
-        points of the distribution itself, both are about (cells that count) / (N 2 ln 2) and half of half of that.
+        points of the distribution itself, the JS is about (cells that count) / (8 N ln 2).
         """
         q, weight = self.frequencies(points.cpu()), 1 / (len(points) + 1)
         smooth = torch.lerp(q, self.masses, weight)
@@ -102,3 +102,11 @@ def mode_counts(points: Tensor, distribution: Distribution) -> dict[str, float]:
 def real_sample(distribution: Distribution, count: int) -> Tensor:
     """Points of the distribution itself, ``(count, 2)``: always the same ones."""
     return distribution.sample(count, torch.Generator().manual_seed(FLOOR_SEED))
+
+
+def floor(distribution: Distribution, points: int, paired: int) -> dict[str, float]:
+    """What points of the distribution itself score: ``kl`` and ``js`` of so many, ``w1`` of two samples of ``paired``;
+    where it has modes, ``modes`` and ``near_modes``."""
+    own = real_sample(distribution, points + paired)
+    scores = CellGrid(distribution).divergences(own[:points]) | mode_counts(own[:points], distribution)
+    return scores | {"w1": wasserstein_1(own[:paired], own[paired : 2 * paired])}

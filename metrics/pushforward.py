@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import jacfwd, vmap
+from torch.func import jacrev, vmap
 
 TAIL = 0.005  # of a normal noise's probability that the grid leaves out on each side of an axis
 
@@ -47,7 +47,7 @@ def density_and_orientation(generator: Callable[[Tensor], Tensor], z: Tensor, ki
 
     Infinite where the generator does not move with its noise at all.
     """
-    jacobian = vmap(jacfwd(lambda one: generator(one[None])[0]))(z)
+    jacobian = vmap(jacrev(lambda one: generator(one[None])[0]))(z)
     if z.shape[1] == 1:
         stretch, sign = torch.linalg.vector_norm(jacobian[..., 0], dim=1), torch.ones(len(z), device=z.device)
     else:

@@ -414,9 +414,7 @@ def test_generated_images_are_in_the_unit_range_and_modes_stay():
 def test_held_out_images_are_judged_as_training_images_are():
     """With the batch's own statistics in the norms, whatever the mode, and nothing left behind."""
     network = {"norm": "batch", "init": "normal"}
-    module = GAN(
-        ConvGenerator((1, 8, 8), 4, 2, output="tanh", **network), ConvCritic((1, 8, 8), 2, **network), z_dim=4
-    )
+    module = GAN(ConvGenerator((1, 8, 8), 4, 2, output="tanh", **network), ConvCritic((1, 8, 8), 2, **network), z_dim=4)
     x = torch.rand(32, 1, 8, 8)
     torch.manual_seed(0)
     expected = module.train().critic_loss(module.scaled(x), module.generator(module.noise(32)))[0].item()

@@ -15,9 +15,12 @@ from conftest import ROOT
     [
         (
             "model=vea",
-            r"model=vea: unknown \(did you mean vae\?\); accepted are dcgan, scorer, vae, ",
+            r"model=vea: unknown \(did you mean vae\?\); accepted are dcgan, gan, scorer, vae, ",
         ),
-        ("dataset=minst", r"dataset=minst: unknown \(did you mean mnist\?\); accepted are digits, fashion, mnist"),
+        (
+            "dataset=minst",
+            r"dataset=minst: unknown \(did you mean mnist\?\); accepted are .*, digits, .*, fashion, .*, mnist",
+        ),
         ("classifier=svm", "classifier=svm: unknown.*; accepted are .*linear_svc"),
         ("modle=vae", r"modle: no such setting \(did you mean model\?\); train has .*dataset"),
         ("n_label=100", r"n_label: no such setting \(did you mean n_labels\?\)"),

@@ -32,6 +32,17 @@ def assert_same_training(one: dict, two: dict) -> None:
     for a, b in zip(one["optimizer_states"], two["optimizer_states"], strict=True):
         assert all(torch.equal(a["state"][k][n], b["state"][k][n]) for k in a["state"] for n in a["state"][k])
     assert one["lr_schedulers"] == two["lr_schedulers"]
+    for kept in ("LossHistory", "PlaneView"):
+        assert plain(one["callbacks"].get(kept)) == plain(two["callbacks"].get(kept)), kept
+
+
+def plain(kept):
+    """What a callback keeps, with tensors as lists, to compare."""
+    if isinstance(kept, dict):
+        return {name: plain(value) for name, value in kept.items()}
+    if isinstance(kept, list):
+        return [plain(value) for value in kept]
+    return kept.tolist() if torch.is_tensor(kept) else kept
 
 
 def test_a_sweep_trains_one_fit_and_ends_in_a_table(command, tmp_path):
@@ -230,8 +241,9 @@ def test_a_damaged_checkpoint_is_found_before_anything_runs(command, tmp_path):
 
 
 def spawn(outputs: Path, *arguments: str) -> subprocess.Popen:
+    dataset = [] if any(argument.startswith("dataset=") for argument in arguments) else ["dataset=digits"]
     return subprocess.Popen(
-        [sys.executable, "train.py", "dataset=digits", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu",
+        [sys.executable, "train.py", *dataset, "trainer.enable_progress_bar=false", "trainer.accelerator=cpu",
          f"paths.outputs={outputs}", *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
@@ -243,6 +255,15 @@ SMALL_GAN = (
     "dataset.batch_size=16",
     "callbacks.every_n_epochs=1",
 )
+SMALL_PLANE = (
+    "dataset.batch_size=50",
+    "dataset.train_size=1000",
+    "callbacks.post_fit.plane_result.points=2000",
+    "callbacks.post_fit.plane_result.paired=100",
+    "model.generator.hidden=[8]",
+    "model.critic.hidden=[8]",
+    "callbacks.fit.view.every_n_updates=10",
+)
 
 
 @pytest.mark.parametrize(
@@ -250,9 +271,10 @@ SMALL_GAN = (
     [
         ("n_labels=100",),
         ("model=wgan_gp", *SMALL_GAN),
+        ("model=gan", "dataset=ring", *SMALL_PLANE),
         pytest.param(("model=dcgan", *SMALL_GAN), marks=pytest.mark.slow),
     ],
-    ids=["vae", "wgan_gp", "dcgan"],
+    ids=["vae", "wgan_gp", "plane", "dcgan"],
 )
 def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path, arguments):
     """Kill -9 a fit three times, at moments its checkpoint's epochs decide; the last run ends it."""

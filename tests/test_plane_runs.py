@@ -1,0 +1,113 @@
+"""The commands in the plane from end to end: what they leave behind, what a sweep shows, what they refuse."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from test_train import SMALL_PLANE, fits
+
+from conftest import results
+
+PLANE = [*SMALL_PLANE, "trainer.max_epochs=2", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
+
+
+def test_one_job_leaves_its_scores_pictures_page_and_statement(command, tmp_path):
+    code, out, err = command("train", "model=gan", "dataset=8gaussians", *PLANE)
+    assert code == 0, err
+    ((name, result),) = results(tmp_path / "runs").items()
+    here = tmp_path / "runs" / name
+    assert result["status"] == "ok" and result["choices"]["model"] == "gan" and result["n_labels"] is None
+    metrics = result["metrics"]
+    for score in ("kl", "js", "w1", "modes", "near_modes"):
+        assert {score, f"{score}_averaged", f"{score}_floor"} <= metrics.keys()
+    assert metrics["js_floor"] < metrics["js_limit"] < metrics["js"] and metrics["modes_floor"] == 8
+    assert result["convergence"]["state"] != "converged" and result["statement"] in out
+    assert (here / "page.html").stat().st_size < 5_000_000
+    for picture, least in {"view.png": 1000, "losses.png": 300, "panel.png": 200, "view.gif": 300}.items():
+        with Image.open(here / picture) as image:
+            assert image.width >= least, picture
+    report = (here / "report.md").read_text()
+    assert f"| generator | {metrics['kl']:.4f} | {metrics['js']:.4f} |" in report and "](page.html)" in report
+    code, out, _ = command("evaluate", f"run={here}")
+    assert code == 0 and f"all {len(metrics)} metrics reproduced exactly" in out
+    (fit,) = fits(tmp_path)
+    before = (here / "page.html").read_bytes()
+    code, out, _ = command("evaluate", f"fit={fit}")
+    again = [Path(line) for line in out.splitlines()]
+    assert code == 0 and [file.name for file in again] == ["page.html", "view.png", "view.gif"]
+    assert again[0].read_bytes() == before
+
+
+def test_rates_times_steps_become_a_sheet_of_panels(command, tmp_path):
+    code, out, err = command("train", "-m", "model=wgan_gp", "dataset=ring", "model.lr_critic=1e-3,1e-2",
+                             "model.n_critic=1,2", *PLANE, "sweep=grid")  # fmt: skip
+    assert code == 0, err
+    folder = tmp_path / "sweeps" / "grid"
+    assert len(results(folder)) == 4 and len(fits(tmp_path)) == 4
+    with Image.open(folder / "panels.png") as sheet:
+        assert min(sheet.size) > 500, "two rows of two"
+    assert "panels.png" in out and "![panels](panels.png)" in (folder / "results.md").read_text()
+    rows = re.findall(r"^\| wgan_gp \|.*$", (folder / "results.md").read_text(), re.MULTILINE)
+    assert len(rows) == 4
+    (folder / "panels.png").unlink()
+    assert command("evaluate", f"sweep={folder}")[0] == 0 and (folder / "panels.png").exists()
+
+
+def test_figure_1_has_a_critic_that_learns_and_a_generator_that_does_not(command, tmp_path):
+    small = [s for s in PLANE if "generator" not in s]
+    code, _, err = command("train", "-m", "experiment=figure1", "model=wgan,wgan_gp", "dataset=8gaussians", *small,
+                           "sweep=f")  # fmt: skip
+    assert code == 0, err
+    for name, result in results(tmp_path / "sweeps" / "f").items():
+        assert result["statement"] == "the generator is fixed, only the critic learned", name
+        history = json.loads((tmp_path / "sweeps" / "f" / name / "history.json").read_text())
+        assert "generator_loss" not in history["names"] and history["updates"][-1] == 2 * (1000 // 250)
+    assert (tmp_path / "sweeps" / "f" / "panels.png").exists()
+
+
+def test_a_drawing_is_learned_from_its_file(command, tmp_path):
+    (tmp_path / "points.csv").write_text("0,0\n1,1\n2,0\n")
+    drawing = f"dataset.distribution.path={tmp_path / 'points.csv'}"
+    code, out, err = command("train", "model=gan", "dataset=drawing", drawing, *PLANE)
+    assert code == 0, err
+    (tmp_path / "points.csv").write_text("0,0\n1,1\n2,1\n")
+    code, out, _ = command("train", "model=gan", "dataset=drawing", drawing, *PLANE)
+    assert code == 0 and "trains anew" in out and len(fits(tmp_path)) == 2
+
+
+def test_least_squares_sgd_and_uniform_noise_of_one_number_train(command, tmp_path):
+    code, _, err = command("train", "model=gan", "dataset=line", *PLANE, "model.loss=least_squares", "model.z_dim=1",
+                             "model.optimizer_generator=sgd", "model.noise=uniform", "model.n_generator=2")  # fmt: skip
+    assert code == 0, err
+    (result,) = results(tmp_path / "runs").values()
+    assert "its equilibrium 0.250" in result["statement"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["model=vae", "dataset=ring"], "model=vae: not for dataset=ring, which goes with gan, wgan, wgan_gp"),
+        (["model=dcgan", "dataset=ring"], "model=dcgan: not for dataset=ring, which goes with gan, wgan, wgan_gp"),
+        (
+            ["model=gan", "dataset=mnist"],
+            "model=gan: not for dataset=mnist, which goes with dcgan, wgan_gp, wgan_gp_off",
+        ),
+        (["model=gan", "dataset=rign"], "dataset=rign: unknown (did you mean ring?)"),
+        (["model=gan", "dataset=drawing"], "dataset.distribution.path: names the drawing, a .png, .csv or .npy file"),
+        (["model=gan", "dataset=drawing", "dataset.distribution.path=no.png"], "no.png: no such file"),
+        (["model=gan", "dataset=ring", "dataset.distribution.sigma=0"], "dataset.distribution.sigma=0: expects a pos"),
+        (["model=gan", "dataset=ring", "n_labels=100"], "n_labels=100: model=gan makes no use of n_labels"),
+        (["model=gan", "dataset=ring", "callbacks.layers=[heat]"], "view.layers: heat is none; accepted are real"),
+        (["model=gan", "dataset=ring", "model.loss=hinge"], "model.loss=hinge: accepted are non_saturating, least_s"),
+        (["model=gan", "dataset=ring", "model.lr_decay=linear"], "model.lr_decay=linear: accepted are none, cosine"),
+        (["model=gan", "dataset=ring", "dataset.train_size=100"], "dataset.batch_size=512: there are only 100 points"),
+        (["model=gan", "dataset=ring", "experiment=figure2"], "experiment=figure2: unknown (did you mean figure1?)"),
+        (["model=wgan", "dataset=ring", "model.clip=-1"], "model.clip=-1: expects a positive number"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(command, tmp_path, arguments, message):
+    code, _, err = command("train", *arguments)
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "fits").exists()
