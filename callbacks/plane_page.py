@@ -89,7 +89,7 @@ def _kept(frames: list[dict]) -> list[dict]:
 
 
 def _frame(frame: dict, says: str) -> dict:
-    heats = torch.stack([frame["heat_before"], frame["heat"]])
+    heats = torch.stack([frame["heat_before"], frame["heat"]]).nan_to_num()  # JSON has no NaN, should a critic diverge
     low, high = (0.0, 1.0) if says == "probability" else (float(heats.min()), float(heats.max()))
     levels = ((heats - low) / ((high - low) or 1.0) * 255).round().clamp(0, 255).to(torch.uint8)
     found = frame["manifold"]

@@ -114,7 +114,7 @@ class PlaneView(pl.Callback):
                 )
 
     def redraw(self, module: pl.LightningModule, datamodule: pl.LightningDataModule) -> list[Path]:
-        """Draws what the checkpoint keeps into ``pictures/``: the page, a picture, the animation; returns these files."""
+        """Draws what the checkpoint keeps into ``pictures/``: the page, a picture, the animation; returns the files."""
         states = load_checkpoint(self.folder / "last.ckpt")["callbacks"]
         view, history = states["PlaneView"], plain_history(states["LossHistory"])
         sentence = judged(view, history).sentence

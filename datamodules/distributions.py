@@ -12,24 +12,18 @@ a mixture of normal distributions: of K modes exactly, of a curve by the midpoin
 of products of differences of the normal distribution function.
 """
 
-import csv
-import hashlib
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
+
+from datamodules.drawings import DrawingError, read_points
 
 CURVE_POINTS = 2048  # of the midpoint rule: 1/100 of a sigma apart for the curves here
 WINDOW_SIGMAS = 4.0  # from the outermost means to the window's edge
 DENSITY_CHUNK = 2**21  # points times components in one step: 34 MB
 MARGIN = 0.08  # of the window's side, around that
-
-
-class DrawingError(ValueError):
-    """A file of strokes or points that can't be used; the message names it and says what is wrong."""
 
 
 class Distribution:
@@ -226,8 +220,7 @@ class Drawing(Mixture):
     Fitted into the unit square with a margin of a tenth, the larger side filling it, and upright.
 
     Args:
-        path: ``.png``: pixels at least half dark, or half opaque where the image is transparent. ``.csv``: two numbers
-            a line, a header allowed. ``.npy``: ``(N, 2)``.
+        path: of the file (:mod:`datamodules.drawings`).
         sigma: of the blur, in units of that square.
 
     Raises:
@@ -242,69 +235,6 @@ class Drawing(Mixture):
         low, high = points.min(0), points.max(0)
         side = max(high - low) or 1.0
         super().__init__(0.5 + 0.8 * (points - (low + high) / 2) / side, [sigma, sigma])
-
-
-def read_points(path: Path) -> np.ndarray:
-    """The points ``(N, 2)`` in a file of strokes or points, in its own coordinates, y upwards. See :class:`Drawing`."""
-    readers = {".png": _read_png, ".csv": _read_csv, ".npy": _read_npy}
-    if path.suffix.lower() not in readers:
-        raise DrawingError(f"{path}: a drawing is a .png, .csv or .npy file")
-    if not path.is_file():
-        raise DrawingError(f"{path}: no such file")
-    try:
-        points = readers[path.suffix.lower()](path)
-    except OSError as error:
-        raise DrawingError(f"{path}: can't be read ({error})") from None
-    if len(points) < 2:
-        raise DrawingError(f"{path}: holds {len(points)} points, too few to learn from")
-    if not np.isfinite(points).all():
-        raise DrawingError(f"{path}: holds numbers that are not finite")
-    return points
-
-
-def _read_png(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGBA"), dtype=np.float64) / 255
-    except UnidentifiedImageError:
-        raise DrawingError(f"{path}: not an image") from None
-    opacity = pixels[..., 3]
-    ink = opacity * (1 - pixels[..., :3].mean(2)) if opacity.min() == 1 else opacity
-    rows, columns = np.nonzero(ink >= 0.5)
-    if len(rows) == 0:
-        raise DrawingError(f"{path}: no stroke in it; strokes are dark on a light or transparent ground")
-    return np.stack([columns, len(pixels) - 1 - rows], axis=1).astype(np.float64)
-
-
-def _read_csv(path: Path) -> np.ndarray:
-    points = []
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            for number, row in enumerate(csv.reader(file), start=1):
-                try:
-                    x, y = map(float, row)
-                    points.append((x, y))
-                except ValueError:
-                    if row and number > 1:
-                        raise DrawingError(f"{path}: line {number} is not two numbers: {','.join(row)[:40]}") from None
-    except UnicodeDecodeError:
-        raise DrawingError(f"{path}: not a text file") from None
-    return np.array(points, dtype=np.float64).reshape(-1, 2)
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    try:
-        points = np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise DrawingError(f"{path}: not an array of numbers ({error})") from None
-    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf":
-        raise DrawingError(f"{path}: an array of shape {points.shape} and {points.dtype}, where (N, 2) numbers are due")
-    return points.astype(np.float64)
-
-
-def file_digest(path: str) -> str:
-    """SHA-256 of a file's bytes."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def require_sigma(sigma: float) -> None:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.distributions import Distribution, Drawing, file_digest
+from datamodules.distributions import Distribution, Drawing
+from datamodules.drawings import file_digest
 from datamodules.in_memory import InMemoryData, require_counts
 
 DRAW_SEED = 0  # of the points: the same for every run, so that fits compare

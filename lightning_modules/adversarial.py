@@ -20,7 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_modules.networks import cosine_decay, require_betas, require_non_negative, require_positive
+from lightning_modules.networks import (
+    cosine_decay,
+    require_betas,
+    require_non_negative,
+    require_one_of,
+    require_positive,
+)
 from lightning_modules.parallel import averaged, own_share, whole
 
 FIXED_NOISE = 64  # samples in a sheet
@@ -83,16 +89,13 @@ class Adversarial(pl.LightningModule):
         for name, steps in {"n_critic": n_critic, "n_generator": n_generator}.items():
             if not isinstance(steps, int):
                 raise ValueError(f"model.{name}={steps}: expects a whole number of steps")
-        if noise not in NOISES:
-            raise ValueError(f"model.noise={noise}: accepted are {', '.join(NOISES)}")
-        for name, optimizer in {"generator": optimizer_generator, "critic": optimizer_critic}.items():
-            if optimizer not in OPTIMIZERS:
-                raise ValueError(f"model.optimizer_{name}={optimizer}: accepted are {', '.join(OPTIMIZERS)}")
+        require_one_of(NOISES, **{"model.noise": noise})
+        optimizers = {"model.optimizer_generator": optimizer_generator, "model.optimizer_critic": optimizer_critic}
+        require_one_of(OPTIMIZERS, **optimizers)
+        require_one_of(LR_DECAYS, **{"model.lr_decay": lr_decay})
         if ema_decay >= 1:
             raise ValueError(f"model.ema_decay={ema_decay}: expects a number from 0 to below 1")
         require_betas(betas)
-        if lr_decay not in LR_DECAYS:
-            raise ValueError(f"model.lr_decay={lr_decay}: accepted are {', '.join(LR_DECAYS)}")
         self.generator, self.critic, self.lr_decay = generator, critic, lr_decay
         self.averaged = copy.deepcopy(generator).requires_grad_(False)
         self.z_dim, self.n_critic, self.betas, self.ema_decay = z_dim, n_critic, tuple(map(float, betas)), ema_decay

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.networks import require_positive
+from lightning_modules.networks import require_one_of, require_positive
 
 NORMS = ("none", "batch", "layer")
 OUTPUT_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -25,8 +25,7 @@ def normalization(name: str, channels: int) -> list[nn.Module]:
     Raises:
         ValueError: if there is none of that name.
     """
-    if name not in NORMS:
-        raise ValueError(f"norm={name}: accepted are {', '.join(NORMS)}")
+    require_one_of(NORMS, norm=name)
     return {"none": [], "batch": [nn.BatchNorm2d(channels)], "layer": [nn.GroupNorm(1, channels)]}[name]
 
 
@@ -65,8 +64,7 @@ INITS = {"normal": init_normal, "scaled": init_scaled}
 
 
 def _initialize(module: nn.Module, init: str) -> None:
-    if init not in INITS:
-        raise ValueError(f"init={init}: accepted are {', '.join(INITS)}")
+    require_one_of(INITS, init=init)
     INITS[init](module)
 
 
@@ -113,8 +111,7 @@ class ConvGenerator(nn.Module):
     ):
         super().__init__()
         require_positive(z_dim=z_dim, channels=channels, stages=stages)
-        if output not in OUTPUT_RANGES:
-            raise ValueError(f"output={output}: accepted are {', '.join(OUTPUT_RANGES)}")
+        require_one_of(OUTPUT_RANGES, output=output)
         self.output_range = OUTPUT_RANGES[output]
         heights, widths = _halved(image_shape[1], stages)[::-1], _halved(image_shape[2], stages)[::-1]
         widest = channels * 2 ** (stages - 1)

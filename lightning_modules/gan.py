@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.adversarial import Adversarial
+from lightning_modules.networks import require_one_of
 
 EQUILIBRIUM = {  # of the discriminator's loss and the generator's, with the lines' names in a chart
     "non_saturating": {"2 ln 2": 2 * math.log(2), "ln 2": math.log(2)},
@@ -53,8 +54,7 @@ class GAN(Adversarial):
         **common,
     ):
         super().__init__(generator, critic, z_dim, n_critic, lr_generator, lr_critic, betas, **common)
-        if loss not in EQUILIBRIUM:
-            raise ValueError(f"model.loss={loss}: accepted are {', '.join(EQUILIBRIUM)}")
+        require_one_of(EQUILIBRIUM, **{"model.loss": loss})
         self.loss = loss
         lines = EQUILIBRIUM[loss]
         self.equilibrium = dict(zip(("critic_loss", "generator_loss"), lines.values(), strict=True))

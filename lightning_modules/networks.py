@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,7 @@ def activation(name: str) -> nn.Module:
     Raises:
         ValueError: if there is none of that name.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation={name}: accepted are {', '.join(ACTIVATIONS)}")
+    require_one_of(ACTIVATIONS, activation=name)
     return ACTIVATIONS[name]()
 
 
@@ -33,6 +33,13 @@ def require_non_negative(**numbers: float) -> None:
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
             raise ValueError(f"{name}={number}: expects a number from 0")
+
+
+def require_one_of(accepted: Iterable[str], **chosen: str) -> None:
+    """Raises ValueError for the first choice that is none of the accepted ones, by its name."""
+    for name, choice in chosen.items():
+        if choice not in accepted:
+            raise ValueError(f"{name}={choice}: accepted are {', '.join(accepted)}")
 
 
 def require_betas(betas: tuple[float, float]) -> None:

@@ -4,16 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.distributions import Distribution
-from lightning_modules.networks import activation, mlp, require_positive
+from lightning_modules.networks import mlp, require_one_of, require_positive
 
 INITS = ("default", "he")
 
 
 def _hidden(sizes: list[int], act: str, init: str) -> nn.Sequential:
     require_positive(**{f"hidden[{i}]": size for i, size in enumerate(sizes[1:-1])})
-    if init not in INITS:
-        raise ValueError(f"init={init}: accepted are {', '.join(INITS)}")
-    activation(act)
+    require_one_of(INITS, init=init)
     net = mlp(sizes, act)
     if init == "he":
         for layer in net:

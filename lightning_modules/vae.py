@@ -24,7 +24,14 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.networks import cosine_decay, init_xavier, require_betas, require_non_negative, require_positive
+from lightning_modules.networks import (
+    cosine_decay,
+    init_xavier,
+    require_betas,
+    require_non_negative,
+    require_one_of,
+    require_positive,
+)
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 LR_DECAYS = ("cosine", "none")
@@ -82,10 +89,8 @@ class VAE(pl.LightningModule):
         nll_images: int | None = None,
     ):
         super().__init__()
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"model.likelihood={likelihood}: accepted are {', '.join(LIKELIHOODS)}")
-        if lr_decay not in LR_DECAYS:
-            raise ValueError(f"model.lr_decay={lr_decay}: accepted are {', '.join(LR_DECAYS)}")
+        require_one_of(LIKELIHOODS, **{"model.likelihood": likelihood})
+        require_one_of(LR_DECAYS, **{"model.lr_decay": lr_decay})
         if binarize and likelihood != "bernoulli":
             raise ValueError("model.binarize=true: binary images need model.likelihood=bernoulli")
         positive = {"latent_dim": latent_dim, "sigma": sigma, "lr": lr, "nll_samples": nll_samples}

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from datamodules import distributions as d
+from datamodules.drawings import DrawingError
 from datamodules.plane import Plane
 
 ALL = (d.Parabola, d.Line, d.Ring, d.SwissRoll, d.Gaussians, d.Disjoint, d.EightGaussians, d.TwentyFiveGaussians)
@@ -111,20 +112,20 @@ def test_csv_and_npy_hold_the_same_points(tmp_path):
 def test_a_bad_drawing_is_told_in_one_line(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(d.DrawingError) as error:
+    with pytest.raises(DrawingError) as error:
         d.Drawing(str(tmp_path / name))
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_arrays_of_other_shapes_and_white_images_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 3)))
-    with pytest.raises(d.DrawingError, match=r"an array of shape \(3, 3\) and float64, where \(N, 2\) numbers are due"):
+    with pytest.raises(DrawingError, match=r"an array of shape \(3, 3\) and float64, where \(N, 2\) numbers are due"):
         d.Drawing(str(tmp_path / "a.npy"))
     np.save(tmp_path / "o.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(d.DrawingError, match="not an array of numbers"):
+    with pytest.raises(DrawingError, match="not an array of numbers"):
         d.Drawing(str(tmp_path / "o.npy"))
     Image.new("L", (8, 8), 255).save(tmp_path / "w.png")
-    with pytest.raises(d.DrawingError, match="no stroke in it"):
+    with pytest.raises(DrawingError, match="no stroke in it"):
         d.Drawing(str(tmp_path / "w.png"))
 
 
