@@ -16,6 +16,13 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from test_plane_view import fitted
+
+from callbacks.loss_charts import plain_history
+from callbacks.plane_page import judged, write_page
+from callbacks.plane_view import PlaneView
+from lightning_modules.gan import GAN
+from lightning_modules.wgan_gp import WGANGP
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "callbacks" / "plane_page.html"
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
@@ -137,12 +144,14 @@ def driver():
 
 @pytest.fixture
 def page(driver, tmp_path):
-    """``page(**changes)``: the page of a run with those changes, open at 1280 x 900. No test may leave an error."""
+    """``page(**changes)``: the page of a run with those changes, open at 1280 x 900, or the file that is there already.
+    No test may leave an error."""
 
     def open_page(width: int = 1280, height: int = 900, motion: str = "no-preference", **changes) -> Page:
-        data = run_data(**changes)
-        text = TEMPLATE.read_text().replace("__TITLE__", "a run")
-        (tmp_path / "page.html").write_text(text.replace("__DATA__", json.dumps(data).replace("<", "\\u003c")))
+        if not (tmp_path / "page.html").exists() or changes:
+            text = TEMPLATE.read_text().replace("__TITLE__", "a run")
+            data = json.dumps(run_data(**changes)).replace("<", "\\u003c")
+            (tmp_path / "page.html").write_text(text.replace("__DATA__", data))
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         preference = {"name": "prefers-reduced-motion", "value": motion}
@@ -162,6 +171,23 @@ def is_green(colour) -> bool:
 
 def is_purple(colour) -> bool:
     return colour[2] > colour[1] + 50 and colour[0] > colour[1] + 20
+
+
+@pytest.mark.parametrize("kind", [GAN, WGANGP])
+def test_the_page_of_a_real_fit_opens_plays_and_goes_slowly(page, tmp_path, kind):
+    view = PlaneView(every_n_updates=4)
+    _, history, _ = fitted(kind, view=view)
+    state, losses = view.state_dict(), plain_history(history.state_dict())
+    write_page(tmp_path / "page.html", state, losses, "a fit", judged(state, losses).sentence)
+    opened = page()
+    assert opened.text("title") == "a fit" and opened.text("sentence").startswith("Not converged")
+    assert opened.text("iteration") == "20"
+    last = state["frames"][-1]["scores"]
+    assert float(opened.text("scores").split()[1]) == pytest.approx(last["kl"], rel=0.01)
+    opened.click("first")
+    assert opened.text("iteration") == "1"
+    opened.click("slow")
+    opened.wait(lambda: ("critic" if kind is WGANGP else "discriminator") in opened.text("caption"), 15)
 
 
 def test_it_opens_at_the_last_frame_and_says_what_it_is(page):
