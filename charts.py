@@ -104,8 +104,11 @@ def panels_figure(panels: list[tuple[dict, Path]]) -> Figure | None:
         axes = grid[row, column] if down else grid.flat[number]
         with Image.open(path) as panel:
             axes.imshow(panel.convert("RGB"))
-        if row == 0:
+        if not down:
             axes.set_title(_named(settings, across), fontsize=7)
+    if down:
+        for axes, name in zip(grid[0], column_names, strict=True):
+            axes.set_title(name, fontsize=7)
     for axes, name in zip(grid[:, 0], row_names, strict=False):
         axes.text(-0.04, 0.5, name, transform=axes.transAxes, fontsize=7, rotation=90, ha="right", va="center")
     return figure

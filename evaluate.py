@@ -68,7 +68,8 @@ def evaluate_run(folder: Path, settings) -> int:
         callback = fitting.build(described, **context)
         callback.reload(model, datamodule)
         metrics |= callback.metrics
-    differing = [name for name in result["metrics"] if metrics.get(name) != result["metrics"][name]]
+    # as text, to which a NaN is equal to itself
+    differing = [name for name, then in result["metrics"].items() if repr(metrics.get(name)) != repr(then)]
     for name, then in result["metrics"].items():
         print(f"{name:22} {then:<22} {'again' if name not in differing else f'now {metrics.get(name)}'}")
     if differing:

@@ -145,7 +145,9 @@ def _train_here(
         if getattr(callback, "monitor", None)
     ]
     checkpoints.append(ModelCheckpoint(fit.folder, filename="last", **saving))
-    logger = build(config["logger"] | {"save_dir": str(fit.folder), "purge_step": resume_step})
+    logger = build(
+        config["logger"] | {"save_dir": str(fit.folder), "purge_step": None if resume_step is None else resume_step + 1}
+    )
     callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, *checkpoints]
     trainer = make_trainer(config, fit.folder, callbacks, config["trainer"]["devices"], logger=logger)
     trainer.fit(model, datamodule, ckpt_path=None if resume_step is None else fit.checkpoint)

@@ -149,7 +149,7 @@ class Fit:
         self.checkpoint = self.folder / "last.ckpt"
         # What only the test reads changes no weight, so its results are kept by what it was given.
         test_only = {k: v for k, v in config["model"].items() if k not in self.identity["model"]}
-        test_only["eval_batch_size"] = config["dataset"].get("eval_batch_size")
+        test_only |= {name: config["dataset"].get(name) for name in ("eval_batch_size", "test_size")}
         self.test_file = self.folder / f"test-{digest(test_only)[:8]}.json"
 
     @property

@@ -96,6 +96,19 @@ def load_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dic
         raise DamagedFile(f"{path}: damaged checkpoint ({reason}); fresh=true sets it aside and trains anew") from None
 
 
+def kept_by_callbacks(checkpoint: Path, *names: str) -> list[dict]:
+    """What callbacks of these classes keep in a checkpoint.
+
+    Raises:
+        ValueError: if the fit was trained without one of them.
+    """
+    states = load_checkpoint(checkpoint)["callbacks"]
+    for name in names:
+        if name not in states:
+            raise ValueError(f"{checkpoint}: trained without the callback {name}; fresh=true trains anew, with it")
+    return [states[name] for name in names]
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoints, written atomically and read without running code."""
 

@@ -92,11 +92,12 @@ class LossHistory(pl.Callback):
         counts = None
         if self._norms:
             norms = torch.cat(self._norms)
+            norms = norms[norms.isfinite()]  # a critic that diverged has none
             counts = torch.histc(norms.clamp(max=LARGEST_NORM), NORM_BINS, 0, LARGEST_NORM)
             self._norm_counts.append(counts)
         for logger in trainer.loggers:
             logger.log_metrics({f"epoch/{name}": value for name, value in terms.items()}, step=trainer.global_step)
-            if counts is not None and hasattr(logger.experiment, "add_histogram"):
+            if counts is not None and counts.any() and hasattr(logger.experiment, "add_histogram"):
                 logger.experiment.add_histogram("gradient_norms", norms, trainer.global_step)
 
 

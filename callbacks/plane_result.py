@@ -12,7 +12,7 @@ from callbacks.plane_page import judged, write_page
 from callbacks.plane_pictures import LAYERS, overview_figure, panel_figure, require_layers, save_animation
 from metrics.convergence import Convergence
 from metrics.plane import CellGrid, floor, mode_counts, real_sample, wasserstein_1
-from storage import load_checkpoint, write_atomically, write_json, write_text
+from storage import kept_by_callbacks, write_atomically, write_json, write_text
 
 SHOWN = ("kl", "js", "js_floor", "w1", "w1_floor", "modes", "near_modes")
 NOISE_SEED = 6  # of the points that are scored
@@ -68,8 +68,8 @@ class PlaneResult(pl.Callback):
         start = time.perf_counter()
         self.metrics = self._scores(pl_module, trainer.datamodule)
         self.seconds = time.perf_counter() - start
-        states = load_checkpoint(self.fit_folder / "last.ckpt")["callbacks"]
-        view, history = states["PlaneView"], plain_history(states["LossHistory"])
+        view, history = kept_by_callbacks(self.fit_folder / "last.ckpt", "PlaneView", "LossHistory")
+        history = plain_history(history)
         found = judged(view, history)
         self.facts = {"statement": found.sentence, "convergence": {"state": found.state, "since": found.since}}
         write_json(self.folder / "history.json", history)

@@ -15,7 +15,7 @@ from callbacks.plane_page import judged, write_page
 from callbacks.plane_pictures import LAYERS, frame_figure, overview_figure, require_layers, save_animation
 from metrics.plane import CellGrid, floor, mode_counts, real_sample, wasserstein_1
 from metrics.pushforward import manifold
-from storage import load_checkpoint, write_atomically
+from storage import kept_by_callbacks, write_atomically
 
 HEAT = 40  # cells on a side of the critic's map
 POINTS = 200  # generated, and real, that are shown
@@ -77,8 +77,6 @@ class PlaneView(pl.Callback):
             "floor": floor(distribution, SCORED, PAIRED),
             "limit": self._grid.limit,
         }
-        low, high = pl_module.generator.output_range
-        self._facts["network_scale"] = float(high - low)
 
     def _due(self, trainer: pl.Trainer, update: int) -> bool:
         total = trainer.max_epochs * trainer.num_training_batches
@@ -115,8 +113,8 @@ class PlaneView(pl.Callback):
 
     def redraw(self, module: pl.LightningModule, datamodule: pl.LightningDataModule) -> list[Path]:
         """Draws what the checkpoint keeps into ``pictures/``: the page, a picture, the animation; returns the files."""
-        states = load_checkpoint(self.folder / "last.ckpt")["callbacks"]
-        view, history = states["PlaneView"], plain_history(states["LossHistory"])
+        view, history = kept_by_callbacks(self.folder / "last.ckpt", "PlaneView", "LossHistory")
+        history = plain_history(history)
         sentence = judged(view, history).sentence
         (self.folder / "pictures").mkdir(exist_ok=True)
         files = [self.folder / "pictures" / name for name in ("page.html", "view.png", "view.gif")]
@@ -150,18 +148,16 @@ class PlaneView(pl.Callback):
             scores |= {f"{name}{suffix}": value for name, value in found.items()}
         return scores
 
-    @torch.no_grad()
     def _critic_scores(self, module: pl.LightningModule, frame: dict) -> dict[str, float]:
         """What the critic and its gradients say: ``gradient``, their mean length at the generated points; ``decided``,
-        the mean of |D - 1/2| there and at real points; or ``critic_w1``, its estimate of the Wasserstein distance."""
-        real, fake = (
-            module.decision(module.critic(module.scaled(points.to(module.device))).float())
-            for points in (self._facts["real"], frame["moved"])
-        )
+        the mean of |D - 1/2| there and at real points; or ``critic_w1``, :func:`critic_estimate`."""
         scores = {"gradient": float(torch.linalg.vector_norm(frame["arrows"], dim=1).mean())}
+        real, fake = (points.to(module.device) for points in (self._facts["real"], frame["moved"]))
         if module.critic_says == "value":
-            return scores | {"critic_w1": float(real.mean() - fake.mean()) / self._facts["network_scale"]}
-        return scores | {"decided": float((torch.cat([real, fake]) - 0.5).abs().mean())}
+            return scores | {"critic_w1": critic_estimate(module, real, fake)}
+        with torch.no_grad():
+            decisions = module.decision(module.critic(module.scaled(torch.cat([real, fake]))).float())
+        return scores | {"decided": float((decisions - 0.5).abs().mean())}
 
 
 def cell_centres(window: tuple[float, float, float, float], cells: int) -> Tensor:
@@ -175,6 +171,21 @@ def unscaled(module: pl.LightningModule, points: Tensor) -> Tensor:
     """The networks' coordinates in the data's."""
     low, high = module.generator.output_range
     return (points - low) / (high - low)
+
+
+def critic_estimate(module: pl.LightningModule, real: Tensor, fake: Tensor) -> float:
+    """What a critic makes of the Wasserstein-1 distance of points ``(N, 2)``, in the data's coordinates.
+
+    E D(x) - E D(G(z)), divided by the critic's mean slope between the two: a penalty of finite weight holds the slope
+    only near 1, and clipping at whatever it comes to.
+    """
+    share = torch.linspace(0, 1, len(real), device=real.device)[:, None]
+    between = torch.lerp(fake, real, share).requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(module.critic(module.scaled(between)).sum(), between)
+    with torch.no_grad():
+        difference = module.critic(module.scaled(real)).mean() - module.critic(module.scaled(fake)).mean()
+    return float(difference / torch.linalg.vector_norm(gradient, dim=1).mean())
 
 
 def descent_directions(module: pl.LightningModule, points: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from callbacks.loss_charts import losses_figure, plain_history
 from datamodules.images import to_unit_range
 from metrics.samples import NAMES
 from metrics.verdict import Limits, failures_table, table, verdict
-from storage import load_checkpoint, read_json, write_atomically, write_json, write_text
+from storage import kept_by_callbacks, load_checkpoint, read_json, write_atomically, write_json, write_text
 
 SHOWN = ("fcd", "fcd_floor", "fcd_best", "kid", "class_distance", "knn_precision", "knn_recall", "coverage")
 
@@ -66,8 +66,8 @@ class SampleQuality(pl.Callback):
         start = time.perf_counter()
         self.metrics = self._scores(pl_module, trainer.datamodule)
         self.seconds = time.perf_counter() - start
-        states = load_checkpoint(self.fit_folder / "last.ckpt")["callbacks"]
-        scores, history = states["EpochScores"], plain_history(states["LossHistory"])
+        scores, history = kept_by_callbacks(self.fit_folder / "last.ckpt", "EpochScores", "LossHistory")
+        history = plain_history(history)
         limits = Limits.from_scores(scores["floor"], scores["failures"])
         epochs = [entry["epoch"] for entry in scores["epochs"]]
         averaged = [entry["averaged"] for entry in scores["epochs"]]

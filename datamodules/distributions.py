@@ -20,7 +20,7 @@ from torch import Tensor
 
 from datamodules.drawings import DrawingError, read_points
 
-CURVE_POINTS = 2048  # of the midpoint rule: 1/100 of a sigma apart for the curves here
+CURVE_POINTS, MOST_CURVE_POINTS = 2048, 65_536  # of the midpoint rule, at most half a sigma apart
 WINDOW_SIGMAS = 4.0  # from the outermost means to the window's edge
 DENSITY_CHUNK = 2**21  # points times components in one step: 34 MB
 MARGIN = 0.08  # of the window's side, around that
@@ -138,8 +138,14 @@ class Curve(Distribution):
         return mean, torch.full_like(mean, self.sigma)
 
     def components(self) -> tuple[Tensor, Tensor, Tensor]:
-        u = (torch.arange(CURVE_POINTS, dtype=torch.float64) + 0.5) / CURVE_POINTS
-        return torch.full_like(u, 1 / CURVE_POINTS), *self.place(u)
+        count = CURVE_POINTS
+        while True:
+            u = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+            means, stds = self.place(u)
+            widest = torch.linalg.vector_norm(means.diff(dim=0), dim=1).max()
+            if widest <= self.sigma / 2 or count >= MOST_CURVE_POINTS:
+                return torch.full_like(u, 1 / count), means, stds
+            count *= 2
 
 
 class Parabola(Curve):

@@ -15,8 +15,8 @@ class DrawingError(ValueError):
 def read_points(path: Path) -> np.ndarray:
     """The points ``(N, 2)`` in a file of strokes or points, in its own coordinates, y upwards.
 
-    ``.png``: the pixels that are at least half dark, or half opaque where the image is transparent. ``.csv``: two
-    numbers a line, a header allowed. ``.npy``: an array ``(N, 2)``.
+    ``.png``: the pixels that are at least half dark, on a light or transparent ground; where none is dark, the opaque
+    ones. ``.csv``: two numbers a line, a header allowed. ``.npy``: an array ``(N, 2)``.
 
     Raises:
         DrawingError: for a file that is not there or does not say what points it holds.
@@ -40,15 +40,22 @@ def read_points(path: Path) -> np.ndarray:
 def _read_png(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGBA"), dtype=np.float64) / 255
+            ink = _ink(image)
     except UnidentifiedImageError:
         raise DrawingError(f"{path}: not an image") from None
-    opacity = pixels[..., 3]
-    ink = opacity * (1 - pixels[..., :3].mean(2)) if opacity.min() == 1 else opacity
     rows, columns = np.nonzero(ink >= 0.5)
     if len(rows) == 0:
         raise DrawingError(f"{path}: no stroke in it; strokes are dark on a light or transparent ground")
-    return np.stack([columns, len(pixels) - 1 - rows], axis=1).astype(np.float64)
+    return np.stack([columns, len(ink) - 1 - rows], axis=1).astype(np.float64)
+
+
+def _ink(image: Image.Image) -> np.ndarray:
+    """How much of a stroke each pixel is, ``(H, W)`` in [0, 1]."""
+    if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would clip
+        return 1 - np.asarray(image, dtype=np.float64) / 65535
+    grey, opacity = (np.asarray(band, dtype=np.float64) / 255 for band in image.convert("LA").split())
+    ink = opacity * (1 - grey)
+    return opacity if ink.max() < 0.5 and opacity.min() < 0.5 else ink
 
 
 def _read_csv(path: Path) -> np.ndarray:

@@ -75,12 +75,23 @@ class DataPlusNoise(nn.Module):
     Args:
         distribution: of the data.
         std: of what is added, in the networks' units.
+        z_dim: of the noise: 5.
+        noise: its kind: normal.
         output_range: as :class:`MLPGenerator`.
     """
 
-    def __init__(self, distribution: Distribution, std: float = 1.0, output_range: tuple[float, float] = (0.0, 1.0)):
+    def __init__(
+        self,
+        distribution: Distribution,
+        std: float = 1.0,
+        z_dim: int = 5,
+        noise: str = "normal",
+        output_range: tuple[float, float] = (0.0, 1.0),
+    ):
         super().__init__()
         require_positive(std=std)
+        if (z_dim, noise) != (5, "normal"):
+            raise ValueError(f"model.z_dim={z_dim} model.noise={noise}: data plus noise takes five normal numbers")
         self.distribution, self.output_range = distribution, tuple(output_range)
         self.std = nn.Parameter(torch.tensor(float(std)))
 

@@ -4,6 +4,7 @@ The frames of a fit's last quarter are judged (at least three). The fit is *near
 averaged generator from the data is at most the limit, that of the data themselves with their curve or modes twice as
 wide (:class:`metrics.plane.CellGrid`), and the average hits all modes. The fit has
 
+    diverged     if the last frame's points or gradients are not finite
     converged    if it is near in the last frame and in nine tenths of those judged
     collapsed    if modes are missing in most of them
     been refused if a discriminator tells the two apart almost everywhere: |D - 1/2| > .4 in most of them
@@ -29,6 +30,7 @@ VANISHED = 1e-3  # gradients, in their longest mean
 SHORT = 0.25
 
 HEADS = {
+    "diverged": "diverged, its points are no numbers any more",
     "converged": "converged, near its distribution from update {since} on",
     "collapsed": "not converged, it misses modes",
     "refused": "not converged, the discriminator tells real from generated",
@@ -37,6 +39,7 @@ HEADS = {
     "not arrived": "not converged",
 }
 ADVICE = {
+    "diverged": "lower both rates (model.lr_generator, model.lr_critic)",
     "converged": "",
     "collapsed": "give the critic more steps (model.n_critic) or a higher rate, or try model=wgan_gp",
     "refused": "the discriminator is too strong: lower model.lr_critic, or try model=wgan_gp",
@@ -76,7 +79,7 @@ def convergence(
     """
     judged, last = scores[-max(AT_LEAST, len(scores) // QUARTER) :], scores[-1]
     near = [s["js_averaged"] <= limit and (modes is None or s["modes_averaged"] == modes) for s in scores]
-    longest = max(score["gradient"] for score in scores)
+    longest = max((score["gradient"] for score in scores if math.isfinite(score["gradient"])), default=0.0)
     state, since = _state(judged, near[-len(judged) :], limit, modes, longest), None
     if state == "converged":
         since = next(u for i, u in enumerate(updates) if near[i] and sum(near[i:]) >= NEAR_SHARE * len(near[i:]))
@@ -94,6 +97,8 @@ def convergence(
 
 
 def _state(judged: list[dict], near: list[bool], limit: float, modes: int | None, longest: float) -> str:
+    if not math.isfinite(judged[-1]["w1"] + judged[-1]["gradient"]):
+        return "diverged"
     if near[-1] and sum(near) >= NEAR_SHARE * len(near):
         return "converged"
     if modes is not None and statistics.median(score["modes_averaged"] for score in judged) < modes:

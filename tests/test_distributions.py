@@ -86,6 +86,34 @@ def test_a_png_is_its_dark_pixels_upright(tmp_path):
     assert torch.equal(d.Drawing(str(tmp_path / "b.png")).components()[1], means)
 
 
+def test_one_clear_pixel_16_bits_and_white_ink_change_nothing(tmp_path):
+    stroke = np.zeros((20, 20), bool)
+    stroke[5, 4:14] = True
+
+    def points(name, pixels):
+        Image.fromarray(pixels).save(tmp_path / name)
+        return d.Drawing(str(tmp_path / name)).components()[1]
+
+    opaque = np.dstack([np.where(stroke, 0, 255)] * 3 + [np.full((20, 20), 255)]).astype(np.uint8)
+    expected = points("a.png", opaque)
+    opaque[0, 0, 3] = 254
+    assert len(expected) == 10 and torch.equal(points("b.png", opaque), expected)
+    assert torch.equal(points("c.png", np.where(stroke, 20000, 65535).astype(np.uint16)), expected)
+    white = np.dstack([np.full((20, 20, 3), 255), np.where(stroke, 255, 0)]).astype(np.uint8)
+    assert torch.equal(points("d.png", white), expected)
+
+
+def test_a_thin_curve_is_summed_at_points_closer_than_its_width():
+    thin = d.SwissRoll(sigma=0.002)
+    _, means, stds = thin.components()
+    assert (
+        torch.linalg.vector_norm(means.diff(dim=0), dim=1).max() <= 0.001 and len(d.SwissRoll().components()[0]) == 2048
+    )
+    u = torch.linspace(0.5, 0.501, 7, dtype=torch.float64)
+    along = thin.density(thin.place(u)[0])
+    assert along.max() < 1.05 * along.min(), "no row of dots"
+
+
 def test_csv_and_npy_hold_the_same_points(tmp_path):
     points = np.array([[0.0, 0.0], [4.0, 1.0], [2.0, 2.0]])
     (tmp_path / "p.csv").write_text("x,y\n0,0\n4,1\n\n2,2\n")
@@ -139,6 +167,9 @@ def test_points_are_the_same_for_every_run_and_splits_differ():
     one, two = plane(seed=0), plane(seed=1)
     assert torch.equal(one.train.points, two.train.points) and torch.equal(one.test.points, two.test.points)
     assert [len(split[0]) for split in (one.train, one.val, one.test)] == [200, 60, 70]
+    more = Plane(d.Ring(), batch_size=50, train_size=200, val_size=50, test_size=7)
+    more.setup()
+    assert torch.equal(more.train.points, one.train.points), "sizes of other splits do not move the training points"
     assert not set(map(tuple, one.train.points.tolist())) & set(map(tuple, one.test.points.tolist()))
     batch = one.on_after_batch_transfer(next(iter(one.train_dataloader())), 0)
     assert batch[0].shape == (50, 2) and batch[0].dtype == torch.float32

@@ -104,6 +104,8 @@ FALLING = [0.9, 0.7, 0.5, 0.3, 0.2, 0.12, 0.09, 0.08, 0.07, 0.06, 0.05, 0.05]
 @pytest.mark.parametrize(
     "state, case",
     [
+        ("diverged", {"js": [*FALLING[:-1], math.inf]}),
+        ("diverged", {"js": FALLING, "gradient": [math.nan] + [1.0] * 10 + [math.nan]}),
         ("converged", {"js": FALLING}),
         ("converged", {"js": FALLING, "modes": [2] * 6 + [8] * 6, "total": 8}),
         ("converged", {"js": FALLING, "learning": [0.3, 0.05] * 6}),

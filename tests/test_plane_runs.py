@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_train import SMALL_PLANE, fits
+from test_train import QUICK, SMALL_PLANE, fits
 
+import compose
 from conftest import results
 
 PLANE = [*SMALL_PLANE, "trainer.max_epochs=2", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
@@ -65,6 +66,30 @@ def test_figure_1_has_a_critic_that_learns_and_a_generator_that_does_not(command
         history = json.loads((tmp_path / "sweeps" / "f" / name / "history.json").read_text())
         assert "generator_loss" not in history["names"] and history["updates"][-1] == 2 * (1000 // 250)
     assert (tmp_path / "sweeps" / "f" / "panels.png").exists()
+
+
+def test_figure_1_is_the_same_for_every_distribution():
+    """A budget of a pair of data set and model must not reach into an experiment's networks."""
+    arguments = ["-m", "experiment=figure1", "model=wgan,wgan_gp", "dataset=8gaussians,25gaussians,swissroll"]
+    jobs = compose.read_command("train", arguments).jobs
+    assert len(jobs) == 6 and {job.trainer.max_epochs for job in jobs} == {15}
+    assert all("hidden" not in job.model.generator for job in jobs)
+
+
+def test_a_fit_without_the_frames_is_told_in_one_line(command, tmp_path):
+    assert (
+        command(
+            "train",
+            "model=gan",
+            "dataset=ring",
+            *"trainer.max_epochs=1",
+            "trainer.enable_progress_bar=false",
+            "callbacks=none",
+        )[0]
+        == 0
+    )
+    code, out, _ = command("train", "model=gan", "dataset=ring", *QUICK[1:])
+    assert code == 1 and "trained without the callback PlaneView; fresh=true trains anew, with it" in out
 
 
 def test_a_drawing_is_learned_from_its_file(command, tmp_path):

@@ -16,7 +16,14 @@ from callbacks.loss_history import LossHistory
 from callbacks.plane_page import judged, write_page
 from callbacks.plane_pictures import LAYERS, arrow_scale, frame_figure, overview_figure, save_animation
 from callbacks.plane_result import PlaneResult
-from callbacks.plane_view import HEAT, POINTS, PlaneView, cell_centres, descent_directions
+from callbacks.plane_view import (
+    HEAT,
+    POINTS,
+    PlaneView,
+    cell_centres,
+    critic_estimate,
+    descent_directions,
+)
 from datamodules.distributions import EightGaussians, Parabola
 from datamodules.plane import Plane
 from lightning_modules.gan import GAN
@@ -129,6 +136,12 @@ def test_data_plus_noise_is_just_that():
     assert torch.allclose(generator(z) - points, torch.tensor([1.0, -2.0]), atol=1e-6)
 
 
+def test_a_critics_estimate_is_the_distance_whatever_its_slope():
+    module, shift = linear(WGANGP, (-2.0, 2.0)), 0.3 * W / W.norm()
+    points = torch.rand(50, 2, generator=torch.Generator().manual_seed(0))
+    assert critic_estimate(module, points + shift, points) == pytest.approx(0.3, rel=1e-4)
+
+
 def fitted(kind=GAN, epochs=2, view=None, z_dim=2, distribution=None, seed=0, **settings):
     torch.manual_seed(seed)
     module = kind(MLPGenerator(z_dim, [16]), MLPCritic([16]), z_dim=z_dim, n_critic=1, ema_decay=0.9, **settings)
@@ -184,8 +197,8 @@ def test_a_critics_estimate_is_in_the_datas_units():
                enable_model_summary=False, callbacks=[view]).fit(module, data)  # fmt: skip
     state = view.state_dict()
     fake = state["frames"][-1]["moved"]
-    # a critic of slope |w| in networks' units estimates the projected difference of means, times |w|
-    expected = (state["real"].mean(0) - fake.mean(0)) @ W
+    # a linear critic, of whatever slope, estimates the difference of the means along its weights
+    expected = (state["real"].mean(0) - fake.mean(0)) @ W / W.norm()
     assert state["frames"][-1]["scores"]["critic_w1"] == pytest.approx(expected.item(), rel=1e-3)
 
 
@@ -205,6 +218,17 @@ def test_the_page_holds_the_frames_and_opens_without_a_network(tmp_path, kind, z
     titles = [chart["title"] for chart in data["charts"]]
     assert "JS divergence from the data, bits" in titles and "modes hit" in titles
     assert all(len(values) == len(chart["updates"]) for chart in data["charts"] for values in chart["series"].values())
+
+
+def test_a_fit_that_diverged_ends_with_a_page_and_says_so(tmp_path):
+    view = PlaneView(every_n_updates=10)
+    _, history, _ = fitted(WGANGP, view=view, lr_critic=1e30, lr_generator=1e30)
+    state, losses = view.state_dict(), plain_history(history.state_dict())
+    found = judged(state, losses)
+    assert found.state == "diverged" and "lower both rates" in found.sentence
+    write_page(tmp_path / "page.html", state, losses, "x", found.sentence)
+    assert "NaN" not in re.search(r'id="data">(.*?)</script>', (tmp_path / "page.html").read_text())[1]
+    overview_figure(state, LAYERS, found.sentence)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -247,6 +271,8 @@ def test_pictures_and_animation_are_drawn(tmp_path):
         (lambda: linear(GAN, optimizer_critic="lion"), "model.optimizer_critic=lion: accepted are adam, sgd"),
         (lambda: linear(GAN, n_generator=-1), "model.n_generator=-1: expects a number from 0"),
         (lambda: linear(WGAN, clip=0), "model.clip=0: expects a positive number"),
+        (lambda: DataPlusNoise(Parabola(), z_dim=4), "model.z_dim=4 model.noise=normal: data plus noise takes five"),
+        (lambda: DataPlusNoise(Parabola(), noise="uniform"), "model.noise=uniform: data plus noise takes five normal"),
         (lambda: MLPGenerator(2, [0]), r"hidden\[0\]=0: expects a positive number"),
         (lambda: MLPCritic([4], act="tan"), "activation=tan: accepted are relu"),
         (lambda: MLPCritic([4], init="zero"), "init=zero: accepted are default, he"),
