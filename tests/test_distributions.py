@@ -30,14 +30,14 @@ def test_samples_fall_into_cells_as_often_as_their_masses_say(kind):
     assert np.abs(found / count - masses).max() < 5 * math.sqrt(masses.max() / count)
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", [d.Ring, d.Gaussians, d.Disjoint])
 def test_the_density_sums_to_the_masses(kind):
     distribution = kind()
-    x, y = edges(distribution, 180)
+    x, y = edges(distribution, 120)
     centres = torch.cartesian_prod((y[1:] + y[:-1]) / 2, (x[1:] + x[:-1]) / 2).flip(1)
     area = float((x[1] - x[0]) * (y[1] - y[0]))
-    summed = (distribution.density(centres) * area).view(6, 30, 6, 30).sum((1, 3))
-    assert torch.allclose(summed, distribution.cell_masses(x[::30], y[::30]), atol=2e-3)
+    summed = (distribution.density(centres) * area).view(6, 20, 6, 20).sum((1, 3))
+    assert torch.allclose(summed, distribution.cell_masses(x[::20], y[::20]), atol=2e-3)
 
 
 def test_one_normal_distribution_has_the_masses_and_density_of_the_books():
@@ -105,7 +105,7 @@ def test_one_clear_pixel_16_bits_and_white_ink_change_nothing(tmp_path):
 
 def test_a_thin_curve_is_summed_at_points_closer_than_its_width():
     thin = d.SwissRoll(sigma=0.002)
-    _, means, stds = thin.components()
+    means = thin.components()[1]
     assert (
         torch.linalg.vector_norm(means.diff(dim=0), dim=1).max() <= 0.001 and len(d.SwissRoll().components()[0]) == 2048
     )
