@@ -184,7 +184,8 @@ class Adversarial(pl.LightningModule):
             shown = shown | {"generator_loss": generator_loss.detach()}
         self._average()
         if self.lr_decay != "none":
-            for schedule in self.lr_schedulers():
+            generator_schedule, critic_schedule = self.lr_schedulers()
+            for schedule in (generator_schedule, critic_schedule) if self.n_generator else (critic_schedule,):
                 schedule.step()
         return whole(shown)
 

@@ -144,19 +144,19 @@ def driver():
 
 @pytest.fixture
 def page(driver, tmp_path):
-    """``page(**changes)``: the page of a run with those changes, open at 1280 x 900, or the file that is there already.
-    No test may leave an error."""
+    """``page(**changes)``: the page of a run with those changes, open at 1280 x 900; ``page(file)``: a page that there
+    is. No test may leave an error."""
 
-    def open_page(width: int = 1280, height: int = 900, motion: str = "no-preference", **changes) -> Page:
-        if not (tmp_path / "page.html").exists() or changes:
+    def open_page(file: Path | None = None, width=1280, height=900, motion="no-preference", **changes) -> Page:
+        if file is None:
+            file = tmp_path / "page.html"
             text = TEMPLATE.read_text().replace("__TITLE__", "a run")
-            data = json.dumps(run_data(**changes)).replace("<", "\\u003c")
-            (tmp_path / "page.html").write_text(text.replace("__DATA__", data))
+            file.write_text(text.replace("__DATA__", json.dumps(run_data(**changes)).replace("<", "\\u003c")))
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         preference = {"name": "prefers-reduced-motion", "value": motion}
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
-        driver.get((tmp_path / "page.html").as_uri())
+        driver.get(file.as_uri())
         return Page(driver)
 
     driver.get_log("browser")
@@ -178,8 +178,8 @@ def test_the_page_of_a_real_fit_opens_plays_and_goes_slowly(page, tmp_path, kind
     view = PlaneView(every_n_updates=4)
     _, history, _ = fitted(kind, view=view)
     state, losses = view.state_dict(), plain_history(history.state_dict())
-    write_page(tmp_path / "page.html", state, losses, "a fit", judged(state, losses).sentence)
-    opened = page()
+    write_page(tmp_path / "fit.html", state, losses, "a fit", judged(state, losses).sentence)
+    opened = page(tmp_path / "fit.html")
     assert opened.text("title") == "a fit" and opened.text("sentence").startswith("Not converged")
     assert opened.text("iteration") == "20"
     last = state["frames"][-1]["scores"]
