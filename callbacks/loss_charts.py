@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-EPOCH_STYLES = {"train": ("o-", "training images"), "val": ("s--", "held-out images")}
+EPOCH_STYLES = {"train": ("o-", "training set"), "val": ("s--", "held-out")}
 LARGEST_NORM = 3.0  # the gradient norms' histogram ends there, with all above it in its last bin
 
 

@@ -78,8 +78,8 @@ def test_charts_have_their_equilibria_and_held_out_images():
              for axes in visible]  # fmt: skip
     assert {round(2 * math.log(2), 6), round(math.log(2), 6)} <= lines[0] and 0.5 in lines[1]
     labels = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in visible]
-    assert "discriminator, held-out images" in labels[0] and "discriminator, training images" in labels[0]
-    assert "E[D(x)] - E[D(G(z))], held-out images" in labels[2]
+    assert "discriminator, held-out" in labels[0] and "discriminator, training set" in labels[0]
+    assert "E[D(x)] - E[D(G(z))], held-out" in labels[2]
     assert all(axes.get_xlabel() == "generator updates" for axes in visible[:-1])
     assert "arbitrary offset" in visible[5].get_title() and "gradient norms" in visible[6].get_title()
     assert losses_figure({}) is None
