@@ -11,23 +11,37 @@ from torch import Tensor, nn
 from lightning_modules.adversarial import Adversarial
 from lightning_modules.networks import require_positive
 
+GENERATOR_CHART = {
+    "title": "generator's loss: of arbitrary offset, says nothing by itself",
+    "series": {"generator_loss": "-E[D(G(z))]"},
+    "lines": {},
+}
 
-class WGAN(Adversarial):
+
+class Wasserstein(Adversarial):
+    """What models have in common whose critic's value estimates the Wasserstein-1 distance."""
+
+    critic_says = "value"
+    equilibrium = {"wasserstein": 0.0}
+
+    def generator_loss(self, scores: Tensor) -> Tensor:
+        return -scores.float().mean()
+
+    def held_out_terms(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """The ``wasserstein`` estimate E[D(x)] - E[D(G(z))] alone, the negative critic loss."""
+        return {"wasserstein": self.critic(real).mean() - self.critic(fake).mean()}
+
+
+class WGAN(Wasserstein):
     """A generator against a critic with clipped weights; the other arguments are those of :class:`Adversarial`.
 
     Args:
         clip: c.
     """
 
-    critic_says = "value"
-    equilibrium = {"wasserstein": 0.0}
     charts = (
         {"title": "negative critic loss", "series": {"wasserstein": "E[D(x)] - E[D(G(z))]"}, "lines": {}},
-        {
-            "title": "generator's loss: of arbitrary offset, says nothing by itself",
-            "series": {"generator_loss": "-E[D(G(z))]"},
-            "lines": {},
-        },
+        GENERATOR_CHART,
     )
 
     def __init__(
@@ -62,10 +76,3 @@ class WGAN(Adversarial):
     def _clip(self) -> None:
         for parameter in self.critic.parameters():
             parameter.clamp_(-self.clip, self.clip)
-
-    def generator_loss(self, scores: Tensor) -> Tensor:
-        return -scores.float().mean()
-
-    def held_out_terms(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The ``wasserstein`` estimate."""
-        return {"wasserstein": self.critic(real).mean() - self.critic(fake).mean()}

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_modules.adversarial import Adversarial
 from lightning_modules.compiled_gradients import checked
 from lightning_modules.networks import require_non_negative
 from lightning_modules.parallel import own_share
+from lightning_modules.wgan import GENERATOR_CHART, Wasserstein
 
 
 def gradient_norms(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def penalty(norms: Tensor) -> Tensor:
     return (norms - 1).square().mean()
 
 
-class WGANGP(Adversarial):
+class WGANGP(Wasserstein):
     """A generator against a critic whose gradient is held at norm 1; see the module's docstring.
 
     The defaults are algorithm 1's. The other arguments are those of :class:`Adversarial`.
@@ -76,8 +76,6 @@ class WGANGP(Adversarial):
         penalty_weight: lambda.
     """
 
-    critic_says = "value"
-    equilibrium = {"wasserstein": 0.0}
     charts = (
         {
             "title": "negative critic loss, penalty apart",
@@ -86,11 +84,7 @@ class WGANGP(Adversarial):
         },
         {"title": "penalty E[(|grad D| - 1)^2], not weighted", "series": {"penalty": "penalty"}, "lines": {}},
         {"title": "mean gradient norm", "series": {"gradient_norm": "E|grad D|"}, "lines": {"1": 1.0}},
-        {
-            "title": "generator's loss: of arbitrary offset, says nothing by itself",
-            "series": {"generator_loss": "-E[D(G(z))]"},
-            "lines": {},
-        },
+        GENERATOR_CHART,
     )
 
     def __init__(
@@ -133,10 +127,3 @@ class WGANGP(Adversarial):
         super().compile(*args, **kwargs)
         compiled = torch.compile(partial(self._terms, norms_at=functional_norms_at), *args, **kwargs)
         self._terms = checked(compiled, self._terms, self.critic, ("distance", "penalty"))
-
-    def generator_loss(self, scores: Tensor) -> Tensor:
-        return -scores.float().mean()
-
-    def held_out_terms(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The ``wasserstein`` estimate alone: the negative critic loss, the penalty apart."""
-        return {"wasserstein": self.critic(real).mean() - self.critic(fake).mean()}
