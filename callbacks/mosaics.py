@@ -168,7 +168,11 @@ def save_animation(
         image.putpalette(palette)
         return image
 
-    frames = [indexed(epoch) for epoch in shown]
+    save_gif([indexed(epoch) for epoch in shown], path, milliseconds, hold)
+
+
+def save_gif(frames: list[Image.Image], path: Path, milliseconds: int, hold: int) -> None:
+    """Writes an endless GIF of frames that last so long each, the last one ``hold`` milliseconds, atomically."""
     durations = [milliseconds] * (len(frames) - 1) + [hold]
     write_atomically(
         path,

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from callbacks.mosaics import thinned
 from callbacks.plane_pictures import score_series
 from metrics.convergence import Convergence, convergence
 from storage import write_text
@@ -25,7 +26,7 @@ def judged(view: dict, history: dict) -> Convergence:
     """Whether a fit has converged, from what its callbacks kept (:mod:`metrics.convergence`)."""
     if not view["steps"]["generator"]:
         return Convergence("fixed", None, "the generator is fixed, only the critic learned")
-    columns = dict(zip(history["names"], zip(*history["rows"], strict=True), strict=True))
+    columns = _columns(history)
     losses = {
         name.replace("_", " "): (statistics.fmean(columns[name][-max(1, len(columns[name]) // RECENT) :]), value)
         for name, value in view["equilibrium"].items()
@@ -34,6 +35,11 @@ def judged(view: dict, history: dict) -> Convergence:
     frames = view["frames"]
     updates, scores = [frame["update"] for frame in frames], [frame["scores"] for frame in frames]
     return convergence(updates, scores, view["limit"], view["floor"], view["floor"].get("modes"), losses)
+
+
+def _columns(history: dict) -> dict[str, tuple[float, ...]]:
+    """Each term of a history over its windows."""
+    return dict(zip(history["names"], zip(*history["rows"], strict=True), strict=True))
 
 
 def write_page(path: Path, state: dict, history: dict, title: str, sentence: str) -> None:
@@ -50,7 +56,7 @@ def write_page(path: Path, state: dict, history: dict, title: str, sentence: str
         "title": title, "sentence": sentence[:1].upper() + sentence[1:],
         "window": state["window"], "decision": state["says"], "noise": state["noise"], "steps": state["steps"],
         "real": _floats(state["real"]), "heat_size": len(state["frames"][0]["heat"]),
-        "frames": [_frame(frame, state["says"]) for frame in _kept(state["frames"])],
+        "frames": [_frame(frame, state["says"]) for frame in thinned(state["frames"], MOST_FRAMES)],
         "charts": loss_charts(history) + [_rounded(chart) for chart in score_series(state)],
     }  # fmt: skip
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -61,7 +67,7 @@ def write_page(path: Path, state: dict, history: dict, title: str, sentence: str
 def loss_charts(history: dict) -> list[dict]:
     """A history's running means as the page's charts."""
     step = math.ceil(len(history["updates"]) / MOST_VALUES) or 1
-    columns = dict(zip(history["names"], zip(*history["rows"], strict=True), strict=True))
+    columns = _columns(history)
     charts = [
         {
             "title": chart["title"],
@@ -81,11 +87,6 @@ def _rounded(chart: dict) -> dict:
         for label, values in chart["series"].items()
     }
     return chart | {"series": series}
-
-
-def _kept(frames: list[dict]) -> list[dict]:
-    count = min(len(frames), MOST_FRAMES)
-    return [frames[round(i * (len(frames) - 1) / max(1, count - 1))] for i in range(count)]
 
 
 def _frame(frame: dict, says: str) -> dict:

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-from storage import write_atomically
+from callbacks.mosaics import save_gif, thinned
 
 LAYERS = ("real", "generated", "decision", "gradients", "manifold")
 REAL, GENERATED, FOLD = "#1b7f4b", "#7b3fa0", "#e07b00"
@@ -177,10 +177,8 @@ def overview_figure(state: dict, layers: list[str], title: str) -> Figure:
 def save_animation(state: dict, layers: list[str], path: Path) -> None:
     """The frames as a GIF, evenly thinned, drawn to one scale."""
     scale = arrow_scale(state)
-    count = len(state["frames"])
-    shown = sorted({round(i) for i in np.linspace(0, count - 1, min(count, ANIMATION_FRAMES))})
     images = []
-    for index in shown:
+    for index in thinned(range(len(state["frames"])), ANIMATION_FRAMES):
         figure = Figure(figsize=(5.6, 5.8), dpi=ANIMATION_DPI, layout="constrained")
         axes = figure.subplots()
         draw_frame(axes, state, index, layers, scale)
@@ -188,10 +186,4 @@ def save_animation(state: dict, layers: list[str], path: Path) -> None:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         images.append(Image.open(buffer).convert("P", palette=Image.Palette.ADAPTIVE))
-    durations = [ANIMATION_MS] * (len(images) - 1) + [LAST_MS]
-    write_atomically(
-        path,
-        lambda temporary: images[0].save(
-            temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0
-        ),
-    )
+    save_gif(images, path, ANIMATION_MS, LAST_MS)

@@ -96,7 +96,7 @@ class PlaneResult(pl.Callback):
             points = module.generate(noise, averaged).cpu()
             scores = grid.divergences(points) | {"w1": wasserstein_1(points[: self.paired], real)}
             metrics |= {f"{k}{suffix}": v for k, v in (scores | mode_counts(points, distribution)).items()}
-        own = floor(distribution, self.points, self.paired)
+        own = floor(grid, distribution, self.points, self.paired)
         return metrics | {f"{k}_floor": v for k, v in own.items()} | {"js_limit": grid.limit}
 
 

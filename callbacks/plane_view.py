@@ -13,6 +13,7 @@ from torch import Tensor
 from callbacks.loss_charts import plain_history
 from callbacks.plane_page import judged, write_page
 from callbacks.plane_pictures import LAYERS, frame_figure, overview_figure, require_layers, save_animation
+from lightning_modules.wgan_gp import norms_at
 from metrics.plane import CellGrid, floor, mode_counts, real_sample, wasserstein_1
 from metrics.pushforward import manifold
 from storage import kept_by_callbacks, write_atomically
@@ -74,7 +75,7 @@ class PlaneView(pl.Callback):
             "steps": {"critic": pl_module.n_critic, "generator": pl_module.n_generator},
             "equilibrium": dict(pl_module.equilibrium),
             "real": trainer.datamodule.train[0][:POINTS].cpu(),
-            "floor": floor(distribution, SCORED, PAIRED),
+            "floor": floor(self._grid, distribution, SCORED, PAIRED),
             "limit": self._grid.limit,
         }
 
@@ -130,7 +131,7 @@ class PlaneView(pl.Callback):
 
     def _manifold(self, module: pl.LightningModule) -> dict | None:
         found = manifold(
-            lambda z: unscaled(module, module.generator(z)),
+            lambda z: module.unscaled(module.generator(z)),
             module.z_dim,
             module.noise_kind,
             GRID.get(module.z_dim, 0),
@@ -167,12 +168,6 @@ def cell_centres(window: tuple[float, float, float, float], cells: int) -> Tenso
     return torch.cartesian_prod(y_low + (y_high - y_low) * at, x_low + (x_high - x_low) * at).flip(1)
 
 
-def unscaled(module: pl.LightningModule, points: Tensor) -> Tensor:
-    """The networks' coordinates in the data's."""
-    low, high = module.generator.output_range
-    return (points - low) / (high - low)
-
-
 def critic_estimate(module: pl.LightningModule, real: Tensor, fake: Tensor) -> float:
     """What a critic makes of the Wasserstein-1 distance of points ``(N, 2)``, in the data's coordinates.
 
@@ -180,12 +175,10 @@ def critic_estimate(module: pl.LightningModule, real: Tensor, fake: Tensor) -> f
     only near 1, and clipping at whatever it comes to.
     """
     share = torch.linspace(0, 1, len(real), device=real.device)[:, None]
-    between = torch.lerp(fake, real, share).requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(module.critic(module.scaled(between)).sum(), between)
+    slopes = norms_at(lambda points: module.critic(module.scaled(points)), torch.lerp(fake, real, share))
     with torch.no_grad():
         difference = module.critic(module.scaled(real)).mean() - module.critic(module.scaled(fake)).mean()
-    return float(difference / torch.linalg.vector_norm(gradient, dim=1).mean())
+        return float(difference / slopes.mean())
 
 
 def descent_directions(module: pl.LightningModule, points: Tensor) -> Tensor:

@@ -144,6 +144,11 @@ class Adversarial(pl.LightningModule):
         low, high = self.generator.output_range
         return images if (low, high) == (0, 1) else images * (high - low) + low
 
+    def unscaled(self, outputs: Tensor) -> Tensor:
+        """What :meth:`scaled` makes of images or points, back as they were."""
+        low, high = self.generator.output_range
+        return (outputs - low) / (high - low)
+
     @torch.no_grad()
     def generate(self, z: Tensor, averaged: bool = True) -> Tensor:
         """Images in [0, 1] from noise ``(N, z_dim)``, float32 ``(N, C, H, W)``, or points ``(N, 2)``; norms in
@@ -154,11 +159,10 @@ class Adversarial(pl.LightningModule):
             averaged: by the averaged generator or by the one that learns.
         """
         network = self.averaged if averaged else self.generator
-        low, high = self.generator.output_range
         was_training = network.training
         network.eval()
         with torch.autocast(z.device.type, enabled=False), self._eager():
-            images = (network(z).float() - low) / (high - low)
+            images = self.unscaled(network(z).float())
         network.train(was_training)
         return images
 

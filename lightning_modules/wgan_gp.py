@@ -43,7 +43,7 @@ def points_between(real: Tensor, fake: Tensor) -> Tensor:
     return torch.lerp(fake, real, eps)
 
 
-def norms_at(critic: nn.Module, points: Tensor) -> Tensor:
+def norms_at(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
     """||grad D||_2 at points ``(B, C, H, W)``, each image's: ``(B,)``."""
     points = points.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)

@@ -104,9 +104,9 @@ def real_sample(distribution: Distribution, count: int) -> Tensor:
     return distribution.sample(count, torch.Generator().manual_seed(FLOOR_SEED))
 
 
-def floor(distribution: Distribution, points: int, paired: int) -> dict[str, float]:
-    """What points of the distribution itself score: ``kl`` and ``js`` of so many, ``w1`` of two samples of ``paired``;
-    where it has modes, ``modes`` and ``near_modes``."""
+def floor(grid: CellGrid, distribution: Distribution, points: int, paired: int) -> dict[str, float]:
+    """What points of the distribution itself score on its grid: ``kl`` and ``js`` of so many, ``w1`` of two samples of
+    ``paired``; where it has modes, ``modes`` and ``near_modes``."""
     own = real_sample(distribution, points + paired)
-    scores = CellGrid(distribution).divergences(own[:points]) | mode_counts(own[:points], distribution)
+    scores = grid.divergences(own[:points]) | mode_counts(own[:points], distribution)
     return scores | {"w1": wasserstein_1(own[:paired], own[paired : 2 * paired])}
