@@ -7,7 +7,6 @@ steps of the critic, each with B of them and fresh noise, then one of the genera
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision import transforms
 
@@ -32,12 +31,12 @@ def bare(model: Adversarial) -> Callable[[Tensor], None]:
         reals = images.chunk(model.n_critic)
         for real in reals:
             with torch.no_grad():
-                fake = model.generator(torch.randn(len(real), model.z_dim))
+                fake = model.generator(model.noise.sample(len(real), model.z_dim))
             adam_d.zero_grad()
             model.critic_loss(real, fake)[0].backward(inputs=weights_d)
             adam_d.step()
         adam_g.zero_grad()
-        scores = model.critic(model.generator(torch.randn(len(reals[0]), model.z_dim)))
+        scores = model.critic(model.generator(model.noise.sample(len(reals[0]), model.z_dim)))
         model.generator_loss(scores).backward(inputs=weights_g)
         adam_g.step()
 
@@ -52,11 +51,9 @@ def common(model: Adversarial) -> Callable[[Tensor], None]:
     generator, critic = model.generator, model.critic
 
     def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-        real_scores, fake_scores = critic(real), critic(fake)
+        loss = model.loss.critic(critic(real), critic(fake))
         if not isinstance(model, WGANGP):
-            return F.binary_cross_entropy_with_logits(real_scores, torch.ones(len(real))) + (
-                F.binary_cross_entropy_with_logits(fake_scores, torch.zeros(len(fake)))
-            )
+            return loss
         eps = torch.rand(len(real), 1, 1, 1)
         between = (eps * real.detach() + (1 - eps) * fake.detach()).requires_grad_(True)
         scores = critic(between)
@@ -64,15 +61,15 @@ def common(model: Adversarial) -> Callable[[Tensor], None]:
             scores, between, grad_outputs=torch.ones_like(scores), create_graph=True, retain_graph=True
         )
         penalty = ((gradient.view(len(gradient), -1).norm(2, dim=1) - 1) ** 2).mean()
-        return fake_scores.mean() - real_scores.mean() + model.penalty_weight * penalty
+        return loss + model.penalty_weight * penalty
 
     def update(images: Tensor) -> None:
         for real in images.chunk(model.n_critic):
             adam_d.zero_grad()
-            critic_loss(real, generator(torch.randn(len(real), model.z_dim))).backward()
+            critic_loss(real, generator(model.noise.sample(len(real), model.z_dim))).backward()
             adam_d.step()
         adam_g.zero_grad()
-        model.generator_loss(critic(generator(torch.randn(len(real), model.z_dim)))).backward()
+        model.generator_loss(critic(generator(model.noise.sample(len(real), model.z_dim)))).backward()
         adam_g.step()
 
     return update

@@ -52,9 +52,9 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 from torchvision.transforms import ToTensor
 
-import compose
-import fitting
-import runs
+from latent_lab import command as compose
+from latent_lab import training as fitting
+from latent_lab import fits as runs
 from datamodules.images import to_unit_range
 from lightning_modules.adversarial import Adversarial
 

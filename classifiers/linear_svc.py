@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 SCALINGS = ("none", "standard")
+UNLABELLED = -1  # among the classes given to a head, as scikit-learn has it
 
 
 class LinearSVCHead:
@@ -45,8 +46,15 @@ class LinearSVCHead:
         self.C, self.C_per_label, self.scaling, self.dual = C, C_per_label, scaling, dual
         self.tol, self.max_iter, self.random_state = tol, max_iter, random_state
 
+    def check(self, n_labels: int, num_classes: int) -> None:
+        """Raises ValueError for a number of classes that there is nothing to tell apart in."""
+        if num_classes < 2:
+            raise ValueError(f"classifier: a linear machine tells two classes or more apart, there is {num_classes}")
+
     def fit(self, codes: np.ndarray, labels: np.ndarray) -> "LinearSVCHead":
-        """Trains on codes ``(N, D)`` with classes ``(N,)``."""
+        """Trains on codes ``(N, D)`` with classes ``(N,)``, all of them known."""
+        if unlabelled := int(np.sum(labels == UNLABELLED)):
+            raise ValueError(f"classifier: {unlabelled} codes are unlabelled, of which a linear machine makes no use")
         self.shift, self.divisor = np.zeros(codes.shape[1]), np.ones(codes.shape[1])
         if self.scaling == "standard":
             self.shift, self.divisor = codes.mean(0), codes.std(0)

@@ -13,12 +13,11 @@ of products of differences of the normal distribution function.
 """
 
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from datamodules.drawings import DrawingError, read_points
+from datamodules.checks import require_sigma
 
 CURVE_POINTS, MOST_CURVE_POINTS = 2048, 65_536  # of the midpoint rule, at most half a sigma apart
 WINDOW_SIGMAS = 4.0  # from the outermost means to the window's edge
@@ -218,32 +217,3 @@ class TwentyFiveGaussians(Modes):
     def __init__(self, sigma: float = 0.05 / 2.828):
         steps = [2 * k / 2.828 for k in range(-2, 3)]
         super().__init__([[x, y] for x in steps for y in steps], sigma)
-
-
-class Drawing(Mixture):
-    """Your own: the dark strokes of a PNG, or the points of a CSV or NPY file, each blurred (as GAN Lab's drawing).
-
-    Fitted into the unit square with a margin of a tenth, the larger side filling it, and upright.
-
-    Args:
-        path: of the file (:mod:`datamodules.drawings`).
-        sigma: of the blur, in units of that square.
-
-    Raises:
-        DrawingError: for a file that is not there or does not say what points it holds.
-    """
-
-    def __init__(self, path: str, sigma: float = 0.02):
-        require_sigma(sigma)
-        if path is None:
-            raise DrawingError("dataset.distribution.path: names the drawing, a .png, .csv or .npy file")
-        points = read_points(Path(path))
-        low, high = points.min(0), points.max(0)
-        side = max(high - low) or 1.0
-        super().__init__(0.5 + 0.8 * (points - (low + high) / 2) / side, [sigma, sigma])
-
-
-def require_sigma(sigma: float) -> None:
-    """Raises ValueError for a standard deviation that is none."""
-    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 < sigma < math.inf:
-        raise ValueError(f"dataset.distribution.sigma={sigma}: expects a positive number")

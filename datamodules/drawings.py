@@ -1,4 +1,4 @@
-"""Drawings as points: the dark strokes of a PNG, or the points that a CSV or NPY file lists."""
+"""Drawings as distributions: the dark strokes of a PNG, or the points that a CSV or NPY file lists."""
 
 import csv
 import hashlib
@@ -7,9 +7,40 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from datamodules.checks import require_sigma
+from datamodules.distributions import Mixture
+
 
 class DrawingError(ValueError):
     """A file of strokes or points that can't be used; the message names it and says what is wrong."""
+
+
+class Drawing(Mixture):
+    """Your own: the dark strokes of a PNG, or the points of a CSV or NPY file, each blurred (as GAN Lab's drawing).
+
+    Fitted into the unit square with a margin of a tenth, the larger side filling it, and upright.
+
+    Args:
+        path: of the file.
+        sigma: of the blur, in units of that square.
+
+    Raises:
+        DrawingError: for a file that is not there or does not say what points it holds.
+    """
+
+    def __init__(self, path: str, sigma: float = 0.02):
+        require_sigma(sigma)
+        if path is None:
+            raise DrawingError("dataset.distribution.path: names the drawing, a .png, .csv or .npy file")
+        points = read_points(Path(path))
+        low, high = points.min(0), points.max(0)
+        side = max(high - low) or 1.0
+        super().__init__(0.5 + 0.8 * (points - (low + high) / 2) / side, [sigma, sigma])
+
+    @classmethod
+    def identity(cls, config: dict) -> dict:
+        """With the file's content in the place of its name: SHA-256, 16 hexadecimal digits."""
+        return config | {"path": hashlib.sha256(Path(config["path"]).read_bytes()).hexdigest()[:16]}
 
 
 def read_points(path: Path) -> np.ndarray:
@@ -61,17 +92,23 @@ def _ink(image: Image.Image) -> np.ndarray:
 def _read_csv(path: Path) -> np.ndarray:
     points = []
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # a spreadsheet may begin with a byte-order mark
             for number, row in enumerate(csv.reader(file), start=1):
-                try:
-                    x, y = map(float, row)
-                    points.append((x, y))
-                except ValueError:
-                    if row and number > 1:
-                        raise DrawingError(f"{path}: line {number} is not two numbers: {','.join(row)[:40]}") from None
-    except UnicodeDecodeError:
+                if len(row) == 2 and all(map(_is_number, row)):
+                    points.append((float(row[0]), float(row[1])))
+                elif row and (number > 1 or any(map(_is_number, row))):  # the first line may be a header
+                    raise DrawingError(f"{path}: line {number} is not two numbers: {','.join(row)[:40]}")
+    except (UnicodeDecodeError, csv.Error):
         raise DrawingError(f"{path}: not a text file") from None
     return np.array(points, dtype=np.float64).reshape(-1, 2)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_npy(path: Path) -> np.ndarray:
@@ -82,8 +119,3 @@ def _read_npy(path: Path) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf":
         raise DrawingError(f"{path}: an array of shape {points.shape} and {points.dtype}, where (N, 2) numbers are due")
     return points.astype(np.float64)
-
-
-def file_digest(path: str) -> str:
-    """SHA-256 of a file's bytes."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,48 +1,49 @@
 """Reading the IDX files of MNIST and its relatives, with errors that name the file and the way out."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
-IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
+MAGIC = {3: 2051, 1: 2049}  # by the number of dimensions: images (N, H, W), labels (N,)
 
 
 class DataError(ValueError):
-    """The data set's files are missing, damaged, or not what their names say."""
+    """The data set's files are missing, damaged, or not what their names say; or its class breaks the contract."""
 
 
-def read_idx(path: Path, shape: tuple[int, ...], remedy: str) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes, checked against the shape it must have.
+def read_idx(path: Path, dimensions: int, remedy: str, due: tuple[int, ...] | None = None) -> np.ndarray:
+    """The array in an IDX file of unsigned bytes, of the shape that its header says.
 
     Format (LeCun et al.): big-endian int32 magic (2051 images, 2049 labels), one int32 per dimension, then the bytes.
 
     Args:
         path: the uncompressed file.
-        shape: what it must hold, ``(N, H, W)`` for images or ``(N,)`` for labels.
+        dimensions: 3 for images ``(N, H, W)``, 1 for labels ``(N,)``.
         remedy: what the user can do about a bad file; ends every message.
+        due: the shape it must have, where that is known.
 
     Raises:
-        DataError: missing, truncated, wrong magic, or another number of images than the data set has.
+        DataError: missing, truncated, wrong magic, or another shape than is due.
     """
     try:
         raw = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}; {remedy}") from None
-    header = 4 * (1 + len(shape))
+    header = 4 * (1 + dimensions)
     if raw.size < header:
         raise DataError(f"{path}: truncated, {raw.size} bytes are not even a header; {remedy}")
-    magic, *found = (int(v) for v in raw[:header].view(">i4"))
-    expected = IMAGES_MAGIC if len(shape) == 3 else LABELS_MAGIC
-    if magic != expected:
-        kinds = {IMAGES_MAGIC: "an image file", LABELS_MAGIC: "a label file"}
+    magic, *found = (int(v) for v in raw[:header].view(">u4"))
+    if magic != MAGIC[dimensions]:
+        kinds = {MAGIC[3]: "an image file", MAGIC[1]: "a label file"}
         what = kinds.get(magic, "a gzip archive, unpack it" if raw[:2].tolist() == [0x1F, 0x8B] else "no IDX file")
-        raise DataError(f"{path}: magic number {magic} where {expected} is due (this is {what}); {remedy}")
-    if tuple(found) != shape:
+        raise DataError(f"{path}: magic number {magic} where {MAGIC[dimensions]} is due (this is {what}); {remedy}")
+    if due is not None and tuple(found) != due:
         raise DataError(
-            f"{path}: holds {'x'.join(map(str, found))} where {'x'.join(map(str, shape))} is due "
+            f"{path}: holds {'x'.join(map(str, found))} where {'x'.join(map(str, due))} is due "
             f"(train and test files swapped?); {remedy}"
         )
-    size = header + int(np.prod(shape))
+    size = header + math.prod(found)
     if raw.size != size:
         raise DataError(f"{path}: {raw.size} bytes where {size} are due (truncated or damaged); {remedy}")
-    return raw[header:].reshape(shape)
+    return raw[header:].reshape(found)

@@ -3,11 +3,16 @@
 A data set here is at most 47 MB. No workers, no copy per example (``Dataset.__getitems__``).
 """
 
+import hashlib
+from functools import partial
+
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from datamodules.checks import require_counts, require_seed
 
 Split = tuple[Tensor, Tensor]  # examples (N, ...) and what they are labelled with (N,); a named tuple, by data set
 
@@ -32,6 +37,12 @@ class InMemory(Dataset):
 def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The collate function for a data set that returns whole batches: identity."""
     return batch
+
+
+def stacked(batch: tuple[Tensor, Tensor], number: int) -> tuple[Tensor, Tensor]:
+    """The same for so many batches gathered as one: examples ``(number, B, ...)``, targets ``(number, B)``; views."""
+    examples, targets = batch
+    return examples.unflatten(0, (number, -1)), targets.unflatten(0, (number, -1))
 
 
 class EpochShuffle(Sampler):
@@ -68,43 +79,75 @@ class EpochShuffle(Sampler):
 
 
 class InMemoryData(pl.LightningDataModule):
-    """A training, a validation and a test set; a subclass sets ``train``, ``val`` and ``test`` in ``setup``.
+    """A training, a validation and a test set in memory; a subclass makes them in :meth:`divide`.
+
+    A model that takes several batches in a step says how many as its ``batches_per_step``: they are handed out as one,
+    stacked. A model without that is given batch after batch.
 
     Args:
         batch_size: training examples per step of an optimizer, in each process.
         val_size: examples held out for validation.
         seed: of the shuffle.
         eval_batch_size: examples per step of validation and test.
-        batches_per_step: training batches that are handed out as one, for a model that takes several steps at a time.
     """
 
     train: Split
     val: Split
     test: Split
-
-    def __init__(self, batch_size: int, val_size: int, seed: int, eval_batch_size: int, batches_per_step: int):
-        super().__init__()
-        require_counts(
-            batch_size=batch_size, val_size=val_size, eval_batch_size=eval_batch_size, batches_per_step=batches_per_step
-        )
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"dataset.seed={seed}: expects a whole number from 0")
-        self.batch_size, self.val_size, self.seed = batch_size, val_size, seed
-        self.eval_batch_size, self.batches_per_step = eval_batch_size, batches_per_step
-
-    def require_enough(self, n_train: int) -> None:
-        """Raises ValueError if so many training examples do not fill what is handed out as one."""
-        if self.batch_size * self.batches_per_step > n_train > 0:
-            several = f", {self.batches_per_step} batches at a time" * (self.batches_per_step > 1)
-            raise ValueError(
-                f"dataset.batch_size={self.batch_size}{several}: there are only {n_train} {self.unit} to train on"
-            )
-
     unit = "examples"  # what messages call them
+
+    def __init__(self, batch_size: int, val_size: int, seed: int, eval_batch_size: int):
+        super().__init__()
+        require_counts(batch_size=batch_size, val_size=val_size, eval_batch_size=eval_batch_size)
+        require_seed(seed=seed)
+        self.batch_size, self.val_size, self.seed, self.eval_batch_size = batch_size, val_size, seed, eval_batch_size
+
+    def divide(self) -> dict[str, Split]:
+        """The splits by name, on the CPU: ``train``, ``val``, ``test``, and what else the data set has.
+
+        Drawn or divided by fixed seeds: the same at every call.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no divide()")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Makes the splits, once, and puts them on the training device, again if that has changed."""
+        first = not hasattr(self, "train")
+        splits = self.divide() if first else {name: getattr(self, name) for name in self._names}
+        self._names = tuple(splits)
+        there = {tensor: tensor.to(self.device) for split in splits.values() for tensor in split}  # shared ones once
+        for name, split in splits.items():
+            setattr(self, name, split._make(there[tensor] for tensor in split))
+        if first:
+            self.require_enough()
+
+    @property
+    def offers(self) -> dict:
+        """What a model may ask for by the name of a constructor's parameter: plain values, known after ``setup``."""
+        return {}
+
+    def fingerprint(self, *names: str) -> str:
+        """16 hexadecimal digits that stand for the named splits' content: SHA-256 of types, shapes and bytes."""
+        digest = hashlib.sha256()
+        for name in names:
+            for tensor in getattr(self, name):
+                array = np.ascontiguousarray(tensor.cpu().numpy())
+                digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+                digest.update(array)
+        return digest.hexdigest()[:16]
+
+    def require_enough(self, batches: int = 1) -> None:
+        """Raises ValueError if the training examples don't fill so many batches: those that a step of all processes
+        takes."""
+        if self.batch_size * batches > len(self.train[0]):
+            several = f", {batches} batches at a time" * (batches > 1)
+            raise ValueError(
+                f"dataset.batch_size={self.batch_size}{several}: there are only {len(self.train[0])} {self.unit} to "
+                "train on"
+            )
 
     @staticmethod
     def as_seen(examples: Tensor) -> Tensor:
-        """Examples as they are kept to float32 as models are given them."""
+        """Examples ``(..., *one)`` as they are kept to float32 as models are given them."""
         return examples
 
     @property
@@ -112,29 +155,26 @@ class InMemoryData(pl.LightningDataModule):
         """Where the data lie: on the training device, once there is one."""
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
-    def _loader(self, split: Split, **kwargs) -> DataLoader:
-        return DataLoader(InMemory(split), collate_fn=whole_batch, **kwargs)
-
     def train_dataloader(self) -> DataLoader:
-        number, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        """Batches ``(B, ...)``, or ``(batches_per_step, B, ...)`` for a model that asks for them so."""
+        number, processes, model = 0, 1, None
+        if self.trainer:
+            number, processes, model = self.trainer.global_rank, self.trainer.world_size, self.trainer.lightning_module
+        together = getattr(model, "batches_per_step", None)
+        collate = whole_batch if together is None else partial(stacked, number=together)
+        together = together or 1
+        self.require_enough(together * processes)
         sampler = EpochShuffle(len(self.train[0]), self.seed, self.batch_size, number, processes)
-        together = self.batch_size * self.batches_per_step
-        return self._loader(self.train, batch_size=together, sampler=sampler, drop_last=True)
+        gathered = together * self.batch_size
+        return DataLoader(InMemory(self.train), gathered, sampler=sampler, collate_fn=collate, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
-        return self._loader(self.val, batch_size=self.eval_batch_size)
+        return DataLoader(InMemory(self.val), self.eval_batch_size, collate_fn=whole_batch)
 
     def test_dataloader(self) -> DataLoader:
-        return self._loader(self.test, batch_size=self.eval_batch_size)
+        return DataLoader(InMemory(self.test), self.eval_batch_size, collate_fn=whole_batch)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Examples as models are given them, with their targets."""
         examples, targets = batch
         return self.as_seen(examples), targets
-
-
-def require_counts(**counts: int) -> None:
-    """Raises ValueError for the first that is not a positive whole number, as a setting of the data set."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"dataset.{name}={count}: expects a positive whole number")

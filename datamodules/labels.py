@@ -4,46 +4,78 @@ import hashlib
 
 import numpy as np
 
+RULES = ("equal", "proportional")  # as many of each class; or each class by its share, and at least one
 
-def draw_labels(targets: np.ndarray, n_labels: int, seed: int) -> np.ndarray:
-    """Indices of ``n_labels`` examples, the same number of each class.
 
-    Draws with one seed are nested: the 100 are the first of the 600. They depend on the targets and the seed alone,
-    not on the model's seed.
+def draw_labels(targets: np.ndarray, n_labels: int, seed: int, labels: str = "equal") -> np.ndarray:
+    """Indices of ``n_labels`` examples, the same number of each class or in proportion to the classes.
+
+    Draws with one seed and one rule are nested: the 100 are the first of the 600. They depend on the targets, the seed
+    and the rule alone, not on the model's seed.
 
     Args:
         targets: class of each training image, shape ``(N,)``, integers from 0.
-        n_labels: how many to draw; a multiple of the number of classes.
+        n_labels: how many to draw; for equal shares a multiple of the number of classes.
         seed: which draw.
+        labels: ``equal`` or ``proportional``: to within one image, so many of each class as its share.
 
     Returns:
-        Indices into ``targets``, shape ``(n_labels,)``, classes in turn.
+        Indices into ``targets``, shape ``(n_labels,)``: equal shares with the classes in turn.
 
     Raises:
-        ValueError: if the number is not positive, not divisible into the classes, or more than there are.
+        ValueError: as :func:`require_drawable`.
     """
+    counts = np.bincount(targets)
+    require_drawable(counts, n_labels, seed, labels)
+    rng = np.random.default_rng(seed)
+    shuffled = [rng.permutation(np.flatnonzero(targets == c)) for c in range(len(counts))]
+    if labels == "equal":
+        return np.stack([one[: n_labels // len(counts)] for one in shuffled], axis=1).reshape(-1)
+    # The j-th of the n_c images of class c stands at j / n_c of the way; whoever is first on it, of equals the lower
+    # class, is drawn first. So any beginning of the order has the classes' shares, and the first K are one of each.
+    along = np.concatenate([np.arange(count) / count for count in counts])
+    return np.concatenate(shuffled)[np.argsort(along, kind="stable")[:n_labels]]
+
+
+def require_drawable(
+    class_counts: np.ndarray, n_labels: int, seed: int, labels: str = "equal", setting: str = "n_labels"
+) -> None:
+    """Raises ValueError for labels that can't be drawn from so many images ``(K,)`` of each class.
+
+    ``setting`` is what messages call the number.
+    """
+    require_rule(labels)
     if isinstance(n_labels, bool) or not isinstance(n_labels, int) or n_labels < 1:
-        raise ValueError(f"n_labels={n_labels}: expects a positive whole number of labelled images")
+        raise ValueError(f"{setting}={n_labels}: expects a positive whole number of labelled images")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"label_seed={seed}: expects a whole number from 0")
-    classes, counts = np.unique(targets, return_counts=True)
-    if n_labels > len(targets):
-        raise ValueError(f"n_labels={n_labels}: the training set has only {len(targets)} images")
-    if n_labels % len(classes):
+    classes, total = len(class_counts), int(np.sum(class_counts))
+    if n_labels > total:
+        raise ValueError(f"{setting}={n_labels}: the training set has only {total} images")
+    fewest = int(np.min(class_counts))
+    if fewest == 0:
+        raise ValueError(f"{setting}={n_labels}: there is no image of class {np.argmin(class_counts)}")
+    if n_labels < classes:
+        raise ValueError(f"{setting}={n_labels}: there are {classes} classes, and each needs a labelled image")
+    if labels == "proportional":
+        return
+    if n_labels > fewest * classes:
         raise ValueError(
-            f"n_labels={n_labels}: not divisible into {len(classes)} classes of equal size; "
-            f"the nearest are {n_labels // len(classes) * len(classes) or len(classes)} "
-            f"and {(n_labels // len(classes) + 1) * len(classes)}"
+            f"{setting}={n_labels}: needs {-(-n_labels // classes)} images of each class, class "
+            f"{np.argmin(class_counts)} has {fewest}; at most {fewest * classes}, or labels=proportional"
         )
-    per_class = n_labels // len(classes)
-    if per_class > counts.min():
+    if n_labels % classes:
+        below = n_labels // classes * classes
         raise ValueError(
-            f"n_labels={n_labels}: needs {per_class} images of each class, class {classes[counts.argmin()]} has "
-            f"{counts.min()}; at most {counts.min() * len(classes)}"
+            f"{setting}={n_labels}: not divisible into {classes} classes of equal size; the nearest are {below} and "
+            f"{below + classes}, or labels=proportional"
         )
-    rng = np.random.default_rng(seed)
-    drawn = [rng.permutation(np.flatnonzero(targets == c))[:per_class] for c in classes]
-    return np.stack(drawn, axis=1).reshape(-1)
+
+
+def require_rule(labels: str) -> None:
+    """Raises ValueError for a rule that there is not."""
+    if labels not in RULES:
+        raise ValueError(f"labels={labels}: accepted are {', '.join(RULES)}")
 
 
 def indices_sha256(indices: np.ndarray) -> str:

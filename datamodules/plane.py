@@ -5,15 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.distributions import Distribution, Drawing
-from datamodules.drawings import file_digest
-from datamodules.in_memory import InMemoryData, require_counts
+from datamodules.checks import require_counts, require_range
+from datamodules.distributions import Distribution
+from datamodules.in_memory import InMemoryData
 
-DRAW_SEEDS = {
-    "train": 0,
-    "val": 1,
-    "test": 2,
-}  # the same for every run, so that fits compare; one does not move another
+DRAW_SEEDS = {"train": 0, "val": 1, "test": 2}  # the same for every run, so that fits compare; one moves no other
 
 
 class Points(NamedTuple):
@@ -28,16 +24,17 @@ class Plane(InMemoryData):
 
     Args:
         distribution: what they are drawn from.
+        batch_size: training points per step of an optimizer, in each process.
         train_size: training points.
         val_size: validation points.
         test_size: test points.
-        shape: of a point, ``(2,)``: a check against a model configured for something else.
+        seed: of the shuffle.
+        eval_batch_size: points per step of validation and test.
         network_range: what [0, 1] becomes inside the networks, which learn best from coordinates of about unit
-            variance; (0, 1) leaves points as they are. The generator's ``output_range`` is taken from here.
+            variance; (0, 1) leaves points as they are. Offered to networks as their ``output_range``.
     """
 
     unit = "points"
-    point_shape = (2,)
 
     def __init__(
         self,
@@ -48,35 +45,28 @@ class Plane(InMemoryData):
         test_size: int = 10_000,
         seed: int = 0,
         eval_batch_size: int = 10_000,
-        shape: tuple[int] | None = None,
-        batches_per_step: int = 1,
         network_range: tuple[float, float] = (0.0, 1.0),
     ):
-        super().__init__(batch_size, val_size, seed, eval_batch_size, batches_per_step)
+        super().__init__(batch_size, val_size, seed, eval_batch_size)
         require_counts(train_size=train_size, test_size=test_size)
-        self.require_enough(train_size)
-        if shape is not None and tuple(shape) != self.point_shape:
-            raise ValueError(f"dataset.shape={list(shape)}: points in the plane are {list(self.point_shape)}")
-        if len(network_range) != 2 or not network_range[0] < network_range[1]:
-            raise ValueError(f"dataset.network_range={list(network_range)}: expects two numbers, the lower one first")
-        self.distribution = distribution
+        require_range("network_range", network_range)
+        self.distribution, self.network_range = distribution, tuple(network_range)
         self.train_size, self.test_size = train_size, test_size
 
     @classmethod
     def identity(cls, config: dict) -> dict:
-        """The part of the configuration that decides which points are trained on; a drawing counts by its content."""
-        kept = {k: v for k, v in config.items() if k not in ("eval_batch_size", "shape", "test_size", "network_range")}
-        described = dict(kept["distribution"])
-        if described["_target_"].rpartition(".")[2] == Drawing.__name__:
-            described["path"] = file_digest(described["path"])
-        return kept | {"distribution": described}
+        """The part of the configuration that decides which points are trained on; what the networks make of
+        ``network_range`` is theirs."""
+        return {k: v for k, v in config.items() if k not in ("eval_batch_size", "test_size", "network_range")}
 
-    def setup(self, stage: str | None = None) -> None:
-        """Draws the points and puts them on the training device. Cheap to call again."""
-        if hasattr(self, "train"):
-            return
+    @property
+    def offers(self) -> dict:
+        return {"output_range": self.network_range}
+
+    def divide(self) -> dict[str, Points]:
         counts = {"train": self.train_size, "val": self.val_size, "test": self.test_size}
+        splits = {}
         for name, count in counts.items():
-            generator = torch.Generator().manual_seed(DRAW_SEEDS[name])
-            points = self.distribution.sample(count, generator).to(self.device)
-            setattr(self, name, Points(points, torch.zeros(count, dtype=torch.int64, device=self.device)))
+            points = self.distribution.sample(count, torch.Generator().manual_seed(DRAW_SEEDS[name]))
+            splits[name] = Points(points, torch.zeros(count, dtype=torch.int64))
+        return splits

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.networks import require_one_of, require_positive
+from lightning_modules.checks import require_image_shape, require_one_of, require_positive
 
 NORMS = ("none", "batch", "layer")
 OUTPUT_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -112,6 +112,7 @@ class ConvGenerator(nn.Module):
         super().__init__()
         require_positive(z_dim=z_dim, channels=channels, stages=stages)
         require_one_of(OUTPUT_RANGES, output=output)
+        require_image_shape(image_shape)
         self.output_range = OUTPUT_RANGES[output]
         heights, widths = _halved(image_shape[1], stages)[::-1], _halved(image_shape[2], stages)[::-1]
         widest = channels * 2 ** (stages - 1)
@@ -160,6 +161,7 @@ class ConvCritic(nn.Module):
     ):
         super().__init__()
         require_positive(channels=channels, stages=stages)
+        require_image_shape(image_shape)
         maps = [image_shape[0]] + [channels * 2**i for i in range(stages)]
         layers: list[nn.Module] = []
         for stage, (c_in, c_out) in enumerate(itertools.pairwise(maps)):

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.networks import cosine_decay, require_positive
+from lightning_modules.checks import require_image_shape, require_positive, require_share
+from lightning_modules.optimizers import adam, cosine_decay
 
 
 class Scorer(pl.LightningModule):
@@ -14,9 +15,9 @@ class Scorer(pl.LightningModule):
 
     Args:
         image_shape: ``(C, H, W)``; sides that divide by 4.
+        num_classes: K.
         channels: of the first convolution; the second has twice as many.
         features: D, of the last hidden layer.
-        num_classes: K.
         dropout: of the features, in training.
         lr: Adam's first step size, which decays to zero over the budget by a cosine.
     """
@@ -24,9 +25,9 @@ class Scorer(pl.LightningModule):
     def __init__(
         self,
         image_shape: tuple[int, int, int],
+        num_classes: int,
         channels: int = 32,
         features: int = 64,
-        num_classes: int = 10,
         dropout: float = 0.25,
         lr: float = 2e-3,
     ):
@@ -34,11 +35,9 @@ class Scorer(pl.LightningModule):
         require_positive(
             **{"model.channels": channels, "model.features": features, "model.lr": lr, "model.num_classes": num_classes}
         )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"model.dropout={dropout}: expects a number from 0 to below 1")
+        require_share(**{"model.dropout": dropout})
+        require_image_shape(image_shape, divisor=4)  # halved twice
         depth, height, width = image_shape
-        if height % 4 or width % 4:
-            raise ValueError(f"image_shape={list(image_shape)}: the scorer needs sides that divide by 4")
         self.lr = lr
         self.body = nn.Sequential(
             nn.Conv2d(depth, channels, 3, padding=1),
@@ -95,5 +94,5 @@ class Scorer(pl.LightningModule):
         self._evaluate("test", batch)
 
     def configure_optimizers(self):
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.lr, fused=self.device.type in ("cpu", "cuda"))
+        optimizer = adam(self, self.parameters(), self.lr)
         return [optimizer], [cosine_decay(optimizer, int(self.trainer.estimated_stepping_batches))]

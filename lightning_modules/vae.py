@@ -17,6 +17,7 @@ corruption. Only training corrupts.
 """
 
 import math
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -24,17 +25,11 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.networks import (
-    cosine_decay,
-    init_xavier,
-    require_betas,
-    require_non_negative,
-    require_one_of,
-    require_positive,
-)
+from lightning_modules.checks import require_betas, require_non_negative, require_one_of, require_positive
+from lightning_modules.networks import init_xavier
+from lightning_modules.optimizers import LR_DECAYS, adam, cosine_decay
 
 LIKELIHOODS = ("bernoulli", "gaussian")
-LR_DECAYS = ("cosine", "none")
 ACTIVE_VARIANCE = 0.01  # a unit is active if the variance of its posterior mean over images exceeds this (IWAE paper)
 
 
@@ -48,8 +43,23 @@ def active_units(means: Tensor) -> Tensor:
     return means.var(dim=0) > ACTIVE_VARIANCE
 
 
+class Terms(NamedTuple):
+    """What a loss is made of, of B images and one sample of the posterior of each.
+
+    reconstruction: ``-log p(x | z)`` in nats, ``(B,)``.
+    kl: KL of each dimension in nats, ``(B, D)``.
+    mean: the codes, ``(B, D)``.
+    z: the samples, ``(B, D)``.
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    mean: Tensor
+    z: Tensor
+
+
 class VAE(pl.LightningModule):
-    """A VAE with Gaussian posterior; see the module's docstring for the model.
+    """A VAE with Gaussian posterior; see the module's docstring for the model. Another loss is another :meth:`loss`.
 
     Args:
         encoder: maps ``(B, C, H, W)`` to ``(B, 2 D)``, means and log variances.
@@ -137,19 +147,17 @@ class VAE(pl.LightningModule):
             pixels = -0.5 * ((x - output) / self.sigma).square() - math.log(self.sigma * math.sqrt(2 * math.pi))
         return pixels.flatten(1).sum(1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The two terms of the negative ELBO, of images as they are to be explained.
-
-        Returns:
-            reconstruction: ``-log p(x | z)`` for one z ~ q, ``(B,)``.
-            kl: KL of each dimension, ``(B, D)``.
-            mean: the codes, ``(B, D)``.
-        """
+    def forward(self, x: Tensor) -> Terms:
+        """Of images as they are to be explained, with one z ~ q each."""
         corrupted = self.corruption(x) if self.training and self.corruption is not None else x
         mean, log_var = self.posterior(corrupted)
         z = mean + torch.randn_like(mean) * (0.5 * log_var).exp()
         reconstruction = -self.log_likelihood(x, self.decoder(z).float())
-        return reconstruction, gaussian_kl(mean, log_var), mean
+        return Terms(reconstruction, gaussian_kl(mean, log_var), mean, z)
+
+    def loss(self, terms: Terms, weight: float) -> Tensor:
+        """What training descends, 0-d: the negative ELBO, its KL weighted; ``weight`` is beta, after its warm-up."""
+        return terms.reconstruction.mean() + weight * terms.kl.sum(1).mean()
 
     def log_marginal(self, x: Tensor, samples: int) -> Tensor:
         """The importance-weighted bound on log p(x) with K samples from q (Burda et al. 2016, eq. 8): ``(B,)``, nats.
@@ -180,19 +188,19 @@ class VAE(pl.LightningModule):
         return self.beta * min(1.0, epochs / self.warmup_epochs) if self.warmup_epochs else self.beta
 
     def on_train_epoch_start(self) -> None:
-        self._sums = torch.zeros(2, device=self.device)
+        self._sums, self._batches = torch.zeros(2, device=self.device), 0
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        reconstruction, kl, _ = self(self.see(batch))
-        terms = torch.stack([reconstruction.mean(), kl.sum(1).mean()])
-        self._sums += terms.detach()
+        terms = self(self.see(batch))
+        means = torch.stack([terms.reconstruction.detach().mean(), terms.kl.detach().sum(1).mean()])
+        self._sums += means
+        self._batches += 1
         if batch_idx % self.trainer.log_every_n_steps == 0:
-            self.log("step/negative_elbo", terms.detach().sum(), prog_bar=True)
-        weight = self.kl_weight(self.current_epoch + batch_idx / self.trainer.num_training_batches)
-        return terms[0] + weight * terms[1]
+            self.log("step/negative_elbo", means.sum(), prog_bar=True)
+        return self.loss(terms, self.kl_weight(self.current_epoch + batch_idx / self.trainer.num_training_batches))
 
     def on_train_epoch_end(self) -> None:
-        self._log_terms("train", *(self._sums / self.trainer.num_training_batches))
+        self._log_terms("train", *(self._sums / self._batches))  # fewer than an epoch's where the budget ends in one
 
     def _log_terms(self, stage: str, reconstruction: Tensor, kl: Tensor) -> None:
         self.log_dict(
@@ -201,13 +209,7 @@ class VAE(pl.LightningModule):
         )
 
     def configure_optimizers(self):
-        optimizer = torch.optim.Adam(
-            self.parameters(),
-            lr=self.lr,
-            betas=self.betas,
-            weight_decay=self.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
+        optimizer = adam(self, self.parameters(), self.lr, betas=self.betas, weight_decay=self.weight_decay)
         if self.lr_decay == "none":
             return optimizer
         return [optimizer], [cosine_decay(optimizer, int(self.trainer.estimated_stepping_batches))]
@@ -217,8 +219,7 @@ class VAE(pl.LightningModule):
     def _evaluate(self, batch: tuple[Tensor, Tensor], samples: int) -> None:
         with torch.autocast(self.device.type, enabled=False):
             x = self.see(batch)
-            reconstruction, kl, mean = self.forward(x)  # eager: self(x) would be compiled anew for this shape
-            self._seen.append((reconstruction, kl, mean))
+            self._seen.append(self.forward(x)[:3])  # eager: self(x) would be compiled anew for this shape
             if samples:
                 done = sum(len(n) for n in self._nll)
                 part = x if self.nll_images is None else x[: max(0, self.nll_images - done)]
@@ -239,13 +240,17 @@ class VAE(pl.LightningModule):
         for logger in self.trainer.loggers:
             if hasattr(logger.experiment, "add_histogram"):
                 logger.experiment.add_histogram(f"{stage}/kl_per_dimension", kl.mean(0), self.trainer.global_step)
-        started = stage == "val" and 2 * (self.current_epoch + 1) < self.trainer.max_epochs
-        if active.sum() < max(1, 0.02 * self.latent_dim) and not started:
+        if active.sum() < max(1, 0.02 * self.latent_dim) and not self._in_first_half():
             rank_zero_warn(
                 f"POSTERIOR COLLAPSE: {int(active.sum())} of {self.latent_dim} latent units are active, the KL is "
                 f"{kl.sum(1).mean():.2f} nats: the codes say nothing about the images. Lower model.beta or the "
                 f"learning rate, or raise model.warmup_epochs."
             )
+
+    def _in_first_half(self) -> bool:
+        """Of its training, where a posterior may well be collapsed still."""
+        trainer = self.trainer
+        return trainer.state.fn == "fit" and 2 * trainer.global_step < trainer.estimated_stepping_batches
 
     def on_validation_epoch_start(self) -> None:
         self._seen, self._nll = [], []

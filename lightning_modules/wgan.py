@@ -9,45 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.adversarial import Adversarial
-from lightning_modules.networks import require_positive
-
-GENERATOR_CHART = {
-    "title": "generator's loss: of arbitrary offset, says nothing by itself",
-    "series": {"generator_loss": "-E[D(G(z))]"},
-    "lines": {},
-}
+from lightning_modules.checks import require_positive
+from lightning_modules.losses.base import AdversarialLoss
+from lightning_modules.losses.wasserstein import Wasserstein
 
 
-class Wasserstein(Adversarial):
-    """What models have in common whose critic's value estimates the Wasserstein-1 distance."""
-
-    critic_says = "value"
-    equilibrium = {"wasserstein": 0.0}
-
-    def generator_loss(self, scores: Tensor) -> Tensor:
-        return -scores.float().mean()
-
-    def held_out_terms(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The ``wasserstein`` estimate E[D(x)] - E[D(G(z))] alone, the negative critic loss."""
-        return {"wasserstein": self.critic(real).mean() - self.critic(fake).mean()}
-
-
-class WGAN(Wasserstein):
+class WGAN(Adversarial):
     """A generator against a critic with clipped weights; the other arguments are those of :class:`Adversarial`.
 
     Args:
+        loss: of both; :class:`Wasserstein` if None.
         clip: c.
     """
 
-    charts = (
-        {"title": "negative critic loss", "series": {"wasserstein": "E[D(x)] - E[D(G(z))]"}, "lines": {}},
-        GENERATOR_CHART,
-    )
+    scored_together = True
 
     def __init__(
         self,
         generator: nn.Module,
         critic: nn.Module,
+        loss: AdversarialLoss | None = None,
         z_dim: int = 128,
         n_critic: int = 5,
         clip: float = 0.01,
@@ -56,16 +37,11 @@ class WGAN(Wasserstein):
         betas: tuple[float, float] = (0.0, 0.99),
         **common,
     ):
-        super().__init__(generator, critic, z_dim, n_critic, lr_generator, lr_critic, betas, **common)
+        loss = Wasserstein() if loss is None else loss
+        super().__init__(generator, critic, loss, z_dim, n_critic, lr_generator, lr_critic, betas, **common)
         require_positive(**{"model.clip": clip})
         self.clip = clip
         self._clip()
-
-    def critic_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_D, with the ``wasserstein`` estimate E[D(x)] - E[D(G(z))]."""
-        real_scores, fake_scores = self.critic(torch.cat([real, fake])).float().chunk(2)
-        wasserstein = real_scores.mean() - fake_scores.mean()
-        return -wasserstein, {"wasserstein": wasserstein.detach()}
 
     def _step(self, loss: Tensor, network: nn.Module, optimizer) -> None:
         super()._step(loss, network, optimizer)

@@ -8,24 +8,19 @@ It descends
 with one eps ~ U[0, 1] for each pair of images and the norm over all of an image's pixels; the generator descends
 L_G = -E_z [D(G(z))], whose offset is arbitrary. The penalty is on each image's own gradient, which a batch norm in the
 critic would make undefined: such a critic is refused.
-
-The penalty's gradient with respect to the weights is a second derivative. Autograd can't take it through a compiled
-critic (pytorch#91469), or takes it for zero (pytorch#181581). With the inner derivative taken by ``torch.func`` within
-the compiled function, the outer one is a first derivative. That it is right is checked at the first step.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_modules.compiled_gradients import checked
-from lightning_modules.networks import require_non_negative
+from lightning_modules.adversarial import Adversarial
+from lightning_modules.checks import require_non_negative
+from lightning_modules.losses.base import AdversarialLoss
+from lightning_modules.losses.wasserstein import Wasserstein
 from lightning_modules.parallel import own_share
-from lightning_modules.wgan import GENERATOR_CHART, Wasserstein
 
 
 def gradient_norms(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
@@ -47,16 +42,6 @@ def norms_at(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
     """||grad D||_2 at points ``(B, C, H, W)``, each image's: ``(B,)``."""
     points = points.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
-    return _norms(gradient)
-
-
-def functional_norms_at(critic: nn.Module, points: Tensor) -> Tensor:
-    """:func:`norms_at`, in the form that can be differentiated again where it is compiled."""
-    tensors = dict(critic.named_parameters()) | dict(critic.named_buffers())
-    return _norms(grad(lambda x: functional_call(critic, tensors, (x,)).sum())(points))
-
-
-def _norms(gradient: Tensor) -> Tensor:
     with torch.autocast(gradient.device.type, enabled=False):
         gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
         return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
@@ -67,30 +52,23 @@ def penalty(norms: Tensor) -> Tensor:
     return (norms - 1).square().mean()
 
 
-class WGANGP(Wasserstein):
+class WGANGP(Adversarial):
     """A generator against a critic whose gradient is held at norm 1; see the module's docstring.
 
     The defaults are algorithm 1's. The other arguments are those of :class:`Adversarial`.
 
     Args:
+        loss: of both, to which the critic's adds the penalty; :class:`Wasserstein` if None.
         penalty_weight: lambda.
     """
 
-    charts = (
-        {
-            "title": "negative critic loss, penalty apart",
-            "series": {"wasserstein": "E[D(x)] - E[D(G(z))]"},
-            "lines": {},
-        },
-        {"title": "penalty E[(|grad D| - 1)^2], not weighted", "series": {"penalty": "penalty"}, "lines": {}},
-        {"title": "mean gradient norm", "series": {"gradient_norm": "E|grad D|"}, "lines": {"1": 1.0}},
-        GENERATOR_CHART,
-    )
+    scored_together = True  # without batch norms each image's score is its own
 
     def __init__(
         self,
         generator: nn.Module,
         critic: nn.Module,
+        loss: AdversarialLoss | None = None,
         z_dim: int = 128,
         n_critic: int = 5,
         penalty_weight: float = 10.0,
@@ -99,7 +77,8 @@ class WGANGP(Wasserstein):
         betas: tuple[float, float] = (0.0, 0.9),
         **common,
     ):
-        super().__init__(generator, critic, z_dim, n_critic, lr_generator, lr_critic, betas, **common)
+        loss = Wasserstein() if loss is None else loss
+        super().__init__(generator, critic, loss, z_dim, n_critic, lr_generator, lr_critic, betas, **common)
         require_non_negative(**{"model.penalty_weight": penalty_weight})
         if any(isinstance(layer, _BatchNorm) for layer in critic.modules()):
             raise ValueError(
@@ -107,23 +86,27 @@ class WGANGP(Wasserstein):
                 "penalty is on each image's own; use layer or none"
             )
         self.penalty_weight = penalty_weight
+        first, *others = loss.charts
+        if "critic_loss" in first["series"]:
+            first = first | {"title": f"{first['title']}, penalty included", "lines": {}}
+        else:
+            first = first | {"title": f"{first['title']}, penalty apart"}
+        self.charts = (
+            first,
+            {"title": "penalty E[(|grad D| - 1)^2], not weighted", "series": {"penalty": "penalty"}, "lines": {}},
+            {"title": "mean gradient norm", "series": {"gradient_norm": "E|grad D|"}, "lines": {"1": 1.0}},
+            *others,
+        )
+        # The penalty draws the critic away from the best there is, and the losses from their equilibrium; the distance
+        # of equal distributions is 0 to any critic.
+        losses = ("critic_loss", "generator_loss")
+        self.equilibrium = {name: value for name, value in loss.equilibrium.items() if name not in losses}
 
     def critic_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_D, with the ``wasserstein`` estimate E[D(x)] - E[D(G(z))], the ``penalty`` and the ``gradient_norms``."""
-        wasserstein, squared, norms = self._terms(real, fake, points_between(real, fake))
-        norms = norms.detach()
-        shown = {"wasserstein": wasserstein.detach(), "penalty": squared.detach()}
-        shown |= {"gradient_norm": norms.mean(), "gradient_norms": norms}
-        return self.penalty_weight * squared - wasserstein, shown
-
-    def _terms(self, real: Tensor, fake: Tensor, points: Tensor, norms_at: Callable = norms_at) -> tuple[Tensor, ...]:
-        """The distance's estimate, the penalty, and the gradient's norms ``(B,)``."""
-        # One batch for both: without batch norms each image's score is its own.
-        real_scores, fake_scores = self.critic(torch.cat([real, fake])).float().chunk(2)
+        """L_D, with what the loss shows, the ``penalty`` and the ``gradient_norms``."""
+        points = points_between(real, fake)
+        loss, shown = super().critic_loss(real, fake)
         norms = norms_at(self.critic, points)
-        return real_scores.mean() - fake_scores.mean(), penalty(norms), norms
-
-    def compile(self, *args, **kwargs) -> None:
-        super().compile(*args, **kwargs)
-        compiled = torch.compile(partial(self._terms, norms_at=functional_norms_at), *args, **kwargs)
-        self._terms = checked(compiled, self._terms, self.critic, ("distance", "penalty"))
+        squared, norms = penalty(norms), norms.detach()
+        shown |= {"penalty": squared.detach(), "gradient_norm": norms.mean(), "gradient_norms": norms}
+        return self.penalty_weight * squared + loss, shown

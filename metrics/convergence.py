@@ -7,7 +7,8 @@ wide (:class:`metrics.plane.CellGrid`), and the average hits all modes. The fit 
     diverged     if the last frame's points or gradients are not finite
     converged    if it is near in the last frame and in nine tenths of those judged
     collapsed    if modes are missing in most of them
-    been refused if a discriminator tells the two apart almost everywhere: |D - 1/2| > .4 in most of them
+    been refused if a discriminator tells the two apart almost everywhere: |D - 1/2| > .4 in most of them (of decisions
+                 that do not go from 0 to 1, as a share of their range)
     died         if the gradients have all but vanished, to a thousandth of their longest
     oscillated   if the highest JS of the learning generator is over twice the lowest, and over the limit
     not arrived  otherwise
@@ -20,10 +21,12 @@ import math
 import statistics
 from typing import NamedTuple
 
+NOT_IN_A_FIT = "rules, applied when a job looks at what a fit kept"
+
 QUARTER, AT_LEAST = 4, 3
 NEAR_SHARE = 0.9
 SWING = 2.0  # highest JS over the lowest, from which on a fit oscillates
-REFUSED = 0.4  # |D - 1/2|
+REFUSED = 0.4  # of |D - 1/2|
 UNDECIDED = 0.1
 AT_EQUILIBRIUM = 0.1  # of a loss's distance from its equilibrium, relative to it
 VANISHED = 1e-3  # gradients, in their longest mean
@@ -65,6 +68,7 @@ def convergence(
     floor: dict[str, float],
     modes: int | None = None,
     losses: dict[str, tuple[float, float]] | None = None,
+    decided_as: str = "|D - 1/2|",
 ) -> Convergence:
     """Judges a fit by its frames.
 
@@ -76,6 +80,7 @@ def convergence(
         floor: ``js`` and ``w1`` of points of the distribution itself.
         modes: how many the distribution has.
         losses: name of each loss to its recent mean and its equilibrium.
+        decided_as: what ``decided`` is, as a formula.
     """
     judged, last = scores[-max(AT_LEAST, len(scores) // QUARTER) :], scores[-1]
     near = [s["js_averaged"] <= limit and (modes is None or s["modes_averaged"] == modes) for s in scores]
@@ -90,7 +95,7 @@ def convergence(
         f"{floor['js']:.3f})",
         f"W1 {last['w1']:.4f} (floor {floor['w1']:.4f})",
         *([f"{last['modes_averaged']} of {modes} modes hit"] if modes else []),
-        *_signs(judged, losses or {}, longest),
+        *_signs(judged, losses or {}, longest, decided_as),
     ]
     advice = ADVICE[state] and f". Advice: {ADVICE[state]}"
     return Convergence(state, since, f"{head}: {', '.join(figures)}{advice}")
@@ -111,12 +116,12 @@ def _state(judged: list[dict], near: list[bool], limit: float, modes: int | None
     return "oscillated" if highest > limit and highest > SWING * lowest else "not arrived"
 
 
-def _signs(judged: list[dict], losses: dict[str, tuple[float, float]], longest: float) -> list[str]:
+def _signs(judged: list[dict], losses: dict[str, tuple[float, float]], longest: float, decided_as: str) -> list[str]:
     signs = []
     if "decided" in judged[-1]:
         decided = statistics.median(score["decided"] for score in judged)
         word = "undecided" if decided <= UNDECIDED else "not undecided"
-        signs.append(f"the discriminator {word} (mean |D - 1/2| {decided:.2f})")
+        signs.append(f"the discriminator {word} (mean {decided_as} {decided:.2f})")
     if "critic_w1" in judged[-1]:
         signs.append(f"the critic's estimate of W1 {statistics.median(score['critic_w1'] for score in judged):.4f}")
     for name, (value, expected) in losses.items():

@@ -5,15 +5,22 @@ where it folds, the layers' densities add up. Of a one-dimensional noise the ima
 probability per length along it.
 """
 
-import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-TAIL = 0.005  # of a normal noise's probability that the grid leaves out on each side of an axis
+
+class Noise(Protocol):
+    """A noise, as far as a grid needs one: ``lightning_modules.noise`` has two."""
+
+    def ticks(self, count: int, device: torch.device | None = None) -> Tensor:
+        """Ascending values ``(count,)`` of one number of the noise, with equal probability between any two of them."""
+
+    def density(self, z: Tensor) -> Tensor:
+        """p(z) of noises ``(N, d)``: ``(N,)``."""
 
 
 class Manifold(NamedTuple):
@@ -29,20 +36,7 @@ class Manifold(NamedTuple):
     fold: Tensor
 
 
-def noise_ticks(kind: str, count: int, device: torch.device | None = None) -> Tensor:
-    """Ascending values ``(count,)`` of one number of the noise, with equal probability between any two of them."""
-    u = torch.linspace(0, 1, count, device=device)
-    return 2 * u - 1 if kind == "uniform" else torch.special.ndtri(TAIL + (1 - 2 * TAIL) * u)
-
-
-def noise_density(kind: str, z: Tensor) -> Tensor:
-    """p(z) of noises ``(N, d)``: of N(0, I), or of the uniform distribution on [-1, 1]^d."""
-    if kind == "uniform":
-        return (z.abs() <= 1).all(1).to(z.dtype) * 0.5 ** z.shape[1]
-    return torch.exp(-0.5 * z.square().sum(1)) / (2 * math.pi) ** (z.shape[1] / 2)
-
-
-def density_and_orientation(generator: Callable[[Tensor], Tensor], z: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+def density_and_orientation(generator: Callable[[Tensor], Tensor], z: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
     """The density at the images of noises ``(N, d)``, d = 1 or 2, and the sign of det J (1 for d = 1): both ``(N,)``.
 
     Infinite where the generator does not move with its noise at all.
@@ -53,22 +47,28 @@ def density_and_orientation(generator: Callable[[Tensor], Tensor], z: Tensor, ki
     else:
         determinant = torch.linalg.det(jacobian)
         stretch, sign = determinant.abs(), determinant.sign()
-    return noise_density(kind, z) / stretch, sign
+    return noise.density(z) / stretch, sign
 
 
-def manifold(generator: Callable[[Tensor], Tensor], dim: int, kind: str, cells: int, device=None) -> Manifold | None:
+def manifold(
+    generator: Callable[[Tensor], Tensor],
+    dim: int,
+    noise: Noise,
+    cells: int,
+    device: torch.device | None = None,
+) -> Manifold | None:
     """The image of a grid of ``cells`` a side, or of ``cells`` segments; None for a noise of more than two numbers.
 
     Args:
         generator: noises ``(N, dim)`` to points ``(N, 2)``.
         dim: of the noise.
-        kind: of the noise: ``normal`` or ``uniform``.
+        noise: what its numbers are drawn from.
         cells: how many.
         device: of the generator.
     """
     if dim > 2:
         return None
-    ticks = noise_ticks(kind, 2 * cells + 1, device)  # every other one a centre
+    ticks = noise.ticks(2 * cells + 1, device)  # every other one a centre
     corners, centres = ticks[::2], ticks[1::2]
     if dim == 1:
         corners, centres = corners[:, None], centres[:, None]
@@ -76,6 +76,6 @@ def manifold(generator: Callable[[Tensor], Tensor], dim: int, kind: str, cells: 
         corners, centres = (torch.cartesian_prod(t, t).flip(1) for t in (corners, centres))
     with torch.no_grad():
         vertices = generator(corners)
-        density, sign = density_and_orientation(generator, centres, kind)
+        density, sign = density_and_orientation(generator, centres, noise)
     majority = 1.0 if sign.sum() >= 0 else -1.0
     return Manifold(vertices, density, (sign == -majority) if dim == 2 else torch.zeros_like(sign, dtype=torch.bool))

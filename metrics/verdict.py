@@ -23,6 +23,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+NOT_IN_A_FIT = "rules, applied when a job looks at what a fit kept"
+
 DIVERGED, NOISE, COLLAPSED, GOOD, LEARNING = LABELS = ("diverged", "noise", "collapsed", "good", "still learning")
 FAILED = (DIVERGED, NOISE, COLLAPSED)
 NOISE_SHARE = 0.03  # of the floor's realism: additive noise of .2 on Fashion-MNIST has 1.4 to 2.6 per cent

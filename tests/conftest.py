@@ -1,7 +1,10 @@
-"""Fixtures: the command lines as functions, real data where there is some."""
+"""Fixtures: the command lines as functions, real data where there is some; the small settings that tests train with."""
 
+import contextlib
+import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +13,24 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 DATA = os.environ.get("LATENT_LAB_DATA")
+
+ON_CPU = ["trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
+QUICK = ["dataset=digits", "trainer.max_epochs=2", *ON_CPU]
+SMALL_GAN = [
+    "model.generator.channels=4",
+    "model.critic.channels=4",
+    "dataset.batch_size=16",
+    "callbacks.every_n_epochs=1",
+]
+SMALL_PLANE = [
+    "dataset.batch_size=50",
+    "dataset.train_size=1000",
+    "callbacks.analyses.plane_result.points=2000",
+    "callbacks.analyses.plane_result.paired=100",
+    "model.generator.hidden=[8]",
+    "model.critic.hidden=[8]",
+    "callbacks.observers.view.every_n_updates=10",
+]
 
 
 def pytest_addoption(parser):
@@ -32,31 +53,63 @@ def data() -> str:
     return str(Path(DATA).resolve())
 
 
+def run(program: str, *arguments: str) -> int:
+    """Runs ``train.py`` or ``evaluate.py`` in this process, and returns its exit code."""
+    import evaluate
+    import train
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"{program}.py", *arguments])
+        try:
+            return {"train": train, "evaluate": evaluate}[program].main()
+        except SystemExit as stop:
+            return stop.code
+
+
+def said(program: str, *arguments: str) -> str:
+    """What the program prints where all goes well. For fixtures that several tests share; a test has ``command``."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = run(program, *arguments)
+    assert code == 0, out.getvalue()
+    return out.getvalue()
+
+
 @pytest.fixture
-def command(monkeypatch, capfd, tmp_path):
+def command(capfd, tmp_path):
     """Runs ``train.py`` or ``evaluate.py`` in this process: ``command("train", *arguments) -> (code, out, err)``.
 
     Outputs go to ``tmp_path`` unless told otherwise.
     """
 
     def call(program: str, *arguments: str) -> tuple[int, str, str]:
-        import evaluate
-        import train
-
         if program == "train" and not any(a.startswith("paths.outputs") for a in arguments):
             arguments = (*arguments, f"paths.outputs={tmp_path.as_posix()}")
-        monkeypatch.setattr(sys, "argv", [f"{program}.py", *arguments])
-        try:
-            code = {"train": train, "evaluate": evaluate}[program].main()
-        except SystemExit as stop:
-            code = stop.code
+        code = run(program, *arguments)
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
     return call
 
 
+def spawn(outputs: Path, *arguments: str) -> subprocess.Popen:
+    """``train.py`` in a process of its own."""
+    dataset = [] if any(argument.startswith("dataset=") for argument in arguments) else ["dataset=digits"]
+    return subprocess.Popen(
+        [sys.executable, "train.py", *dataset, *ON_CPU, f"paths.outputs={outputs}", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 def results(folder: Path) -> dict[str, dict]:
     """The results below a folder, by the name of the job."""
     files = [path for path in sorted(folder.rglob("result.json")) if not path.parent.name.startswith("earlier-")]
     return {path.parent.name: json.loads(path.read_text()) for path in files}
+
+
+def fits(folder: Path) -> list[Path]:
+    """The folders of the fits in a folder of outputs."""
+    return sorted(path.parent for path in (folder / "fits").glob("*/fit.json"))

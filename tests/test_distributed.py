@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
-import distributed
+from latent_lab import processes as distributed
 from conftest import ROOT, results
-from datamodules.images import Digits
+from datamodules.digits import Digits
 from datamodules.in_memory import EpochShuffle
 from lightning_modules import adversarial, parallel
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
@@ -48,7 +48,7 @@ def updates(name: str) -> tuple[list[dict], dict]:
     shown = []
     for batch in images.double():
         own = batch[:, number] if processes > 1 else batch.flatten(1, 2)
-        shown.append(model.training_step((own.flatten(0, 1), None), 0))
+        shown.append(model.training_step((own, None), 0))
     return shown, model.state_dict()
 
 
@@ -125,25 +125,30 @@ def test_what_is_not_exchanged_is_noticed(both, name, mutation):
     assert min(differences(first[mutation, name], alone[name])) > 1e-4
 
 
-@pytest.mark.parametrize(("processes", "batch_size", "batches_per_step"), [(2, 8, 1), (2, 8, 5), (3, 7, 4)])
-def test_the_processes_batches_together_are_the_single_ones(processes, batch_size, batches_per_step):
-    """Also chunk by chunk of what is handed out as one, in the same order, and as many: exactly."""
-    together = Digits(processes * batch_size, batches_per_step=batches_per_step)
-    shares = [Digits(batch_size, batches_per_step=batches_per_step) for _ in range(processes)]
-    for number, share in enumerate(shares):
-        share.trainer = SimpleNamespace(
-            global_rank=number, world_size=processes, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+@pytest.mark.parametrize(("processes", "batch_size", "n_critic"), [(2, 8, 1), (2, 8, 5), (3, 7, 4)])
+def test_the_processes_batches_together_are_the_single_ones(processes, batch_size, n_critic):
+    """Each of those that are stacked, in the same order, and as many: exactly."""
+
+    def loader(size: int, number: int, count: int):
+        data = Digits(size)
+        data.trainer = SimpleNamespace(
+            global_rank=number,
+            world_size=count,
+            strategy=SimpleNamespace(root_device=torch.device("cpu")),
+            lightning_module=SimpleNamespace(batches_per_step=n_critic),
         )
-    loaders = []
-    for datamodule in (together, *shares):
-        datamodule.setup()
-        loaders.append(datamodule.train_dataloader())
-        loaders[-1].sampler.set_epoch(3)
-    assert len({len(loader) for loader in loaders}) == 1 and len(loaders[0]) > 1
-    for whole, *parts in zip(*loaders, strict=True):
-        for chunk, *own in zip(*(batch[0].chunk(batches_per_step) for batch in (whole, *parts)), strict=True):
-            assert all(len(part) == batch_size for part in own)
-            assert torch.equal(chunk, torch.cat(own))
+        data.setup()
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(3)
+        return loader
+
+    together = loader(processes * batch_size, 0, 1)
+    shares = [loader(batch_size, number, processes) for number in range(processes)]
+    assert {len(share) for share in shares} == {len(together)} and len(together) > 1
+    for whole, *parts in zip(together, *shares, strict=True):
+        assert all(part[0].shape[:2] == part[1].shape == (n_critic, batch_size) for part in parts)
+        for kind in (0, 1):  # images, targets
+            assert torch.equal(whole[kind], torch.cat([part[kind] for part in parts], dim=1))
 
 
 def test_one_process_shuffles_all_images():

@@ -1,17 +1,20 @@
 """The latent classifier as a notebook would use it: no Hydra, no folders."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from sklearn import metrics as sk
 
-from callbacks.latent_classifier import LatentClassifier, classification_metrics, latent_codes
+from callbacks.analyses.base import InTraining
+from callbacks.analyses.latent_classifier import LatentClassifier, classification_metrics, latent_codes
+from callbacks.drawing.confusion import CELL, confusion_image
 from classifiers.linear_svc import LinearSVCHead
-from datamodules.images import Digits
+from datamodules.digits import Digits
 from lightning_modules.networks import MLPDecoder, MLPEncoder
 from lightning_modules.vae import VAE
-from storage import load_arrays
 
 
 def fit(callback: pl.Callback, epochs: int = 3) -> tuple[VAE, Digits]:
@@ -33,17 +36,39 @@ def test_metrics_are_scikit_learns():
     assert np.array_equal(confusion, sk.confusion_matrix(targets, predicted))
 
 
-def test_it_classifies_after_the_fit_without_hydra(tmp_path):
-    callback = LatentClassifier(LinearSVCHead(C=10.0), n_labels=300, folder=tmp_path)
+class Kept:
+    """A fit whose codes were made before."""
+
+    def __init__(self, module: VAE | None, data: Digits, codes: dict | None = None):
+        self.model, self.datamodule, self.codes = module, data, codes
+
+    def derived(self, name: str, make):
+        self.codes = self.codes or make()
+        return self.codes
+
+
+def test_it_classifies_after_the_fit_without_hydra():
+    callback = LatentClassifier(LinearSVCHead(C=10.0), n_labels=300)
     vae, module = fit(callback, epochs=15)
     assert callback.metrics["accuracy"] > 0.75
-    assert np.asarray(callback.facts["confusion"]).sum() == 500
-    assert callback.facts["inductive"] is True
-    # the same predictions from the stored arrays
-    again = LatentClassifier(LinearSVCHead(), n_labels=300, folder=tmp_path)
-    again.reload(vae, module)
-    assert again.metrics == callback.metrics
-    assert set(load_arrays(tmp_path / "classifier.safetensors")) >= {"coef", "intercept"}
+    facts = callback.outcome.facts
+    assert np.asarray(facts["confusion"]).sum() == 500
+    assert facts["inductive"] is True and facts["labels"] == "equal" and facts["code_dims"] == 8
+    # the same predictions from the stored arrays, on codes made anew
+    stored = callback.outcome.artefacts
+    assert set(stored["classifier.safetensors"]) == {"coef", "intercept", "classes", "shift", "divisor"}
+    stale = Kept(vae, module, codes={"test_codes": np.zeros((500, 8)), "test_targets": np.zeros(500)})
+    again = LatentClassifier(LinearSVCHead(), n_labels=300)
+    assert again.reload(stale, stored.__getitem__) == callback.metrics
+
+
+def test_a_fit_is_encoded_once():
+    vae, module = fit(LatentClassifier(LinearSVCHead(), 10), epochs=1)
+    kept = Kept(vae, module)
+    first = LatentClassifier(LinearSVCHead(), 50, label_seed=1).run(kept)
+    kept.model = None  # nothing to encode with
+    assert LatentClassifier(LinearSVCHead(), 50, label_seed=1).run(kept).metrics == first.metrics
+    assert LatentClassifier(LinearSVCHead(), 50, label_seed=2).run(kept).metrics != first.metrics
 
 
 def test_codes_are_the_means_of_the_active_dimensions():
@@ -70,6 +95,50 @@ def test_labels_come_from_the_training_images_only():
     assert all(tuple(code) in train for code in seen["codes"].round(4).tolist())
 
 
+def test_labels_in_proportion_to_the_classes():
+    """Of classes of unequal sizes, as the data set has them: what each is labelled with, and what the facts say."""
+    vae, module = fit(LatentClassifier(LinearSVCHead(), 10), epochs=1)
+    codes = latent_codes(vae, module)
+    few = (codes["train_targets"] > 1) | (np.arange(1100) % 4 == 0)  # of 0 and 1 a quarter
+    for name in ("train_codes", "train_targets"):
+        codes[name] = codes[name][few]
+    seen = []
+    head = LinearSVCHead()
+    head.fit = lambda codes, labels: seen.append(labels) or LinearSVCHead.fit(head, codes, labels)
+    outcome = LatentClassifier(head, 95, labels="proportional").run(Kept(vae, module, codes))
+    shares = np.bincount(codes["train_targets"]) / len(codes["train_targets"])
+    assert np.abs(np.bincount(seen[0]) - 95 * shares).max() <= 1 and np.bincount(seen[0])[:2].max() <= 4
+    assert outcome.facts["labels"] == "proportional"
+
+
+def test_a_confusion_matrix_is_an_image_of_its_counts():
+    """Each cell has the colour of its share; counts and names are there; 26 classes as well as ten."""
+    counts = np.array([[8, 2, 0], [0, 0, 0], [1, 0, 3]])
+    image = confusion_image(counts, ["T-shirt", "bag", "boot"])
+    assert image.dtype == np.uint8 and image.shape[2] == 3
+
+    def corner(row, column):  # away from the number in the middle
+        top, left = np.argwhere((image == [247, 251, 255]).all(2)).min(0)  # row 0 and column 0 have a cell of no share
+        return image[top + row * CELL + 3, left + column * CELL + 3].tolist()
+
+    assert corner(0, 0) == [56, 89, 137] and corner(0, 1) == [199, 210, 225] and corner(2, 2) == [68, 99, 144]
+    assert corner(1, 1) == corner(2, 1) == [247, 251, 255], "no image of a class: no share"
+    many = confusion_image(np.full((26, 26), 1135), [chr(65 + i) for i in range(26)])
+    assert many.shape[0] > 26 * CELL and many.shape[1] > 26 * CELL
+
+
+def test_a_head_is_asked_before_training():
+    head = LinearSVCHead()
+    asked = []
+    head.check = lambda n_labels, num_classes: asked.append((n_labels, num_classes))
+    module = Digits()
+    module.setup()
+    LatentClassifier(head, 40).check(module)
+    assert asked == [(40, 10)]
+    with pytest.raises(ValueError, match="tells two classes or more apart, there is 1"):
+        LinearSVCHead().check(10, 1)
+
+
 def test_impossible_draws_are_found_before_training():
     module = Digits()
     module.setup()
@@ -77,6 +146,8 @@ def test_impossible_draws_are_found_before_training():
         LatentClassifier(LinearSVCHead(), 1105).check(module)
     with pytest.raises(ValueError, match="n_labels=0: expects a positive whole number"):
         LatentClassifier(LinearSVCHead(), 0)
+    with pytest.raises(ValueError, match="labels=most: accepted are equal, proportional"):
+        LatentClassifier(LinearSVCHead(), 10, labels="most")
 
 
 def test_settings_can_be_chosen_without_the_test_set():
@@ -84,8 +155,30 @@ def test_settings_can_be_chosen_without_the_test_set():
     vae, module = fit(LatentClassifier(LinearSVCHead(), 10), epochs=1)
     module.test = module.test._replace(targets=torch.zeros_like(module.test.targets))
     callback = LatentClassifier(LinearSVCHead(), n_labels=100, score_on="validation")
-    callback.on_fit_end(type("Trainer", (), {"datamodule": module}), vae)
-    assert np.asarray(callback.facts["confusion"]).sum() == len(module.val.images) == 197
-    assert callback.metrics["accuracy"] > 0.3 and callback.facts["scored_on"] == "validation"
+    callback.on_fit_end(SimpleNamespace(datamodule=module, callbacks=[]), vae)
+    facts = callback.outcome.facts
+    assert np.asarray(facts["confusion"]).sum() == len(module.val.images) == 197
+    assert callback.metrics["accuracy"] > 0.3 and facts["scored_on"] == "validation"
     with pytest.raises(ValueError, match="score_on=train: accepted are test, validation"):
         LatentClassifier(LinearSVCHead(), n_labels=100, score_on="train")
+
+
+def test_a_notebooks_fit_knows_its_observers_by_their_class(tmp_path):
+    class Counting(pl.Callback):
+        def state_dict(self):
+            return {"epochs": 3}
+
+    checkpoint = pl.callbacks.ModelCheckpoint(tmp_path, monitor="val/elbo", mode="min")  # of the worst epoch, the first
+    torch.manual_seed(0)
+    vae = VAE(MLPEncoder((1, 8, 8), 8, [64]), MLPDecoder((1, 8, 8), 8, [64]), 8, lr=3e-3, beta=0.2)
+    trainer = pl.Trainer(max_epochs=2, logger=False, enable_progress_bar=False, enable_model_summary=False,
+                         accelerator="cpu", callbacks=[Counting(), checkpoint])  # fmt: skip
+    trainer.fit(vae, Digits())
+    fitted = InTraining(trainer, vae)
+    assert fitted.observed(Counting) == {"epochs": 3} and fitted.files("*") == []
+    with pytest.raises(ValueError, match="VAE: trained without the callback LatentClassifier; give the trainer one"):
+        fitted.observed(LatentClassifier)
+    first = torch.load(checkpoint.best_model_path, weights_only=True)["state_dict"]
+    best = fitted.best().state_dict()
+    assert all(torch.equal(best[name], value) for name, value in first.items())
+    assert not torch.equal(vae.state_dict()["decoder.net.0.weight"], first["decoder.net.0.weight"])

@@ -8,9 +8,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from callbacks.loss_charts import losses_figure, plain_history
-from callbacks.loss_history import LARGEST_NORM, NORM_BINS, LossHistory
-from datamodules.images import Digits
+from callbacks.drawing.loss_charts import losses_figure, plain_history
+from callbacks.observers.loss_history import LARGEST_NORM, NORM_BINS, LossHistory, _mean_terms
+from callbacks.observers.watching import evaluating
+from datamodules.digits import Digits
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
 from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP
@@ -28,14 +29,14 @@ class Shown(pl.Callback):
         self.shown.append({name: value.clone() for name, value in outputs.items()})
 
 
-def fitted(model, n_critic=1, epochs=2):
+def fitted(model, n_critic=1, epochs=2, **settings):
     torch.manual_seed(0)
     module = model(ConvGenerator(SHAPE, 4, 2), ConvCritic(SHAPE, 2), z_dim=4, n_critic=n_critic)
-    history, shown = LossHistory(), Shown()
-    trainer = pl.Trainer(max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                         enable_model_summary=False, accelerator="cpu", log_every_n_steps=7, num_sanity_val_steps=0,
-                         callbacks=[history, shown])  # fmt: skip
-    trainer.fit(module, Digits(batch_size=50, batches_per_step=n_critic))
+    history, shown = LossHistory(every_n_updates=7), Shown()
+    settings = {"max_epochs": epochs, "logger": False, "log_every_n_steps": 3, "num_sanity_val_steps": 0} | settings
+    trainer = pl.Trainer(enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+                         accelerator="cpu", callbacks=[history, shown], **settings)  # fmt: skip
+    trainer.fit(module, Digits(batch_size=50))
     return history, shown.shown, module
 
 
@@ -49,6 +50,30 @@ def test_rows_are_means_over_windows_of_updates():
         expected = [sum(values[a:b]) / (b - a) for a, b in ((0, 7), (7, 14), (14, 21), (21, 22), (22, 29))]
         assert column[:5] == pytest.approx(expected, rel=1e-4), name
     assert [entry["updates"] for entry in state["epochs"]] == [22, 44]
+
+
+def test_a_budget_that_ends_within_an_epoch_ends_a_window():
+    state = fitted(GAN, max_epochs=-1, max_steps=25)[0].state_dict()
+    assert state["updates"] == [7, 14, 21, 22, 25]
+    assert [(entry["epoch"], entry["updates"]) for entry in state["epochs"]] == [(1, 22), (2, 25)]
+
+
+def test_held_out_terms_are_of_noise_of_their_own():
+    """Neither a validation, nor how often there is one, nor what torch's generator is at, has a way into them."""
+    usual = fitted(GAN)[0].state_dict()
+    for settings in ({"limit_val_batches": 0}, {"check_val_every_n_epoch": 2}):
+        entries = fitted(GAN, **settings)[0].state_dict()["epochs"]
+        assert [entry["epoch"] for entry in entries] == [1, 2], settings
+        assert entries[0] == usual["epochs"][0], settings
+    module = fitted(GAN, epochs=1)[2]
+    data = Digits(batch_size=50)
+    data.setup()
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        found.append(_mean_terms(module, data.as_seen, data.val.images))
+    assert found[0] == found[1] and set(found[0]) == {"d_real", "d_fake", "critic_loss"}
+    assert usual["epochs"][0].keys() == {"epoch", "updates"} | {f"{s}/{n}" for s in ("train", "val") for n in found[0]}
 
 
 def test_gradient_norms_are_counted_and_large_ones_not_lost():
@@ -83,3 +108,19 @@ def test_charts_have_their_equilibria_and_held_out_images():
     assert all(axes.get_xlabel() == "generator updates" for axes in visible[:-1])
     assert "arbitrary offset" in visible[5].get_title() and "gradient norms" in visible[6].get_title()
     assert losses_figure({}) is None
+
+
+def test_looking_at_the_critic_leaves_every_mode_as_it_was():
+    """A part of a model that stands in evaluation mode while it trains is still there afterwards."""
+    module = GAN(ConvGenerator(SHAPE, 4, 2), ConvCritic(SHAPE, 2), z_dim=4)
+    module.averaged.eval()
+    modes = [part.training for part in module.modules()]
+    with evaluating(module):
+        assert not any(part.training for part in module.modules())
+    assert [part.training for part in module.modules()] == modes and len(set(modes)) == 2
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])
+def test_impossible_windows_are_refused(every):
+    with pytest.raises(ValueError, match=f"history.every_n_updates={every}: expects a positive whole number"):
+        LossHistory(every)

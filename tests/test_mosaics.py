@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
-from callbacks import mosaics
-from callbacks.mosaics import INK, LINE, PAPER
+from callbacks.drawing import mosaics
+from callbacks.drawing.mosaics import INK, LINE, PAPER
+from callbacks.drawing.output import pixels, save_png, show, write_whole
 
 
 def canvas(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -77,8 +79,8 @@ def test_thinning_is_even_and_keeps_the_ends():
 
 
 def test_a_png_keeps_every_pixel_and_repeats_its_bytes(tmp_path):
-    mosaics.save_png(canvas(17, 31), tmp_path / "a.png")
-    mosaics.save_png(canvas(17, 31), tmp_path / "b.png")
+    save_png(canvas(17, 31), tmp_path / "a.png")
+    save_png(canvas(17, 31), tmp_path / "b.png")
     assert torch.equal(mosaics.load_png(tmp_path / "a.png"), canvas(17, 31))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert Image.open(tmp_path / "a.png").mode == "L"
@@ -107,3 +109,52 @@ def test_an_animation_has_a_frame_an_epoch_and_rests_at_the_last(tmp_path, epoch
             assert np.abs(pixels - expected).max() <= 255 / (mosaics.GREYS - 1) / 2 + 1
         if len(shown) > 1:
             assert durations == [100] * (len(shown) - 1) + [900]
+
+
+def test_a_figure_becomes_the_pixels_that_matplotlib_saves(tmp_path):
+    def drawn() -> Figure:
+        figure = Figure(figsize=(2, 1), dpi=50, layout="constrained")
+        figure.subplots().plot([0, 1], [1, 0])
+        return figure
+
+    save_png(drawn(), tmp_path / "ours.png")
+    drawn().savefig(tmp_path / "theirs.png")
+    ours, theirs = (np.array(Image.open(tmp_path / f"{name}.png").convert("RGB")) for name in ("ours", "theirs"))
+    assert np.array_equal(ours, theirs) and ours.shape == (50, 100, 3) and np.array_equal(ours, pixels(drawn()))
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    (tmp_path / "page.html").write_text("old")
+
+    def half(temporary):
+        temporary.write_text("ne")
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(tmp_path / "page.html", half)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("page.html", "old")]
+
+
+def test_each_logger_shows_pictures_as_it_can(tmp_path):
+    """TensorBoard by its writer, Weights & Biases by ``log_image``, and a CSV not at all; a figure is drawn once."""
+    from types import SimpleNamespace
+
+    from pytorch_lightning.loggers import CSVLogger
+
+    board, biases, drawn = [], [], []
+
+    class Counted(Figure):
+        def draw(self, renderer):
+            drawn.append(1)
+            super().draw(renderer)
+
+    figure = Counted(figsize=(1, 1), dpi=30)
+    writer = SimpleNamespace(add_image=lambda name, image, step, dataformats: board.append((name, step, dataformats)))
+    tensorboard = SimpleNamespace(experiment=writer)
+    wandb = SimpleNamespace(log_image=lambda key, images, step: biases.append((key, images[0].shape, step)))
+    csv = CSVLogger(tmp_path, name="csv", version="")
+    show([csv, tensorboard, wandb], {"sheet": canvas(4, 6), "figure": figure}, 7)
+    assert board == [("sheet", 7, "HW"), ("figure", 7, "HWC")]
+    assert biases == [("sheet", (4, 6), 7), ("figure", (30, 30, 3), 7)] and drawn == [1]
+    show([csv], {"figure": figure}, 7)
+    assert drawn == [1], "nobody to show it to"

@@ -18,13 +18,12 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from test_plane_view import fitted
 
-from callbacks.loss_charts import plain_history
-from callbacks.plane_page import judged, write_page
-from callbacks.plane_view import PlaneView
+from callbacks.drawing.loss_charts import plain_history
+from callbacks.drawing.plane_page import TEMPLATE, judged, page_of
+from callbacks.observers.plane_view import PlaneView
 from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP
 
-TEMPLATE = Path(__file__).resolve().parent.parent / "callbacks" / "plane_page.html"
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
@@ -178,7 +177,7 @@ def test_the_page_of_a_real_fit_opens_plays_and_goes_slowly(page, tmp_path, kind
     view = PlaneView(every_n_updates=4)
     _, history, _ = fitted(kind, view=view)
     state, losses = view.state_dict(), plain_history(history.state_dict())
-    write_page(tmp_path / "fit.html", state, losses, "a fit", judged(state, losses).sentence)
+    (tmp_path / "fit.html").write_text(page_of(state, losses, "a fit", judged(state, losses).sentence))
     opened = page(tmp_path / "fit.html")
     assert opened.text("title") == "a fit" and opened.text("sentence").startswith("Not converged")
     assert opened.text("iteration") == "20"
@@ -376,7 +375,7 @@ def test_on_a_desktop_the_charts_are_beside_the_plot_and_the_controls_on_the_scr
 
 def test_a_critics_value_has_contour_lines_and_its_range(page):
     frames = [frame(update, heat_range=[-3.5, 12]) for update in UPDATES]
-    opened = page(decision="value", frames=frames)
+    opened = page(decision="distance", frames=frames)
     opened.click("layer-manifold")
     assert "−3.5" in opened.text("legend") and "12" in opened.text("legend") and "every 2" in opened.text("legend")
     column = opened.colours([(-1.0, y) for y in np.linspace(-1.9, 1.9, 380)]).sum(1)
@@ -385,6 +384,20 @@ def test_a_critics_value_has_contour_lines_and_its_range(page):
     opened.click("slow", "slow-next")
     opened.wait(lambda: opened.text("caption").startswith("2 of 5"))
     assert "critic" in opened.text("caption") and "discriminator" not in opened.text("caption")
+
+
+def test_a_margin_has_its_two_ends_and_no_contour_lines(page):
+    opened = page(decision="margin", frames=[frame(update, heat_range=[-1, 1]) for update in UPDATES])
+    opened.click("layer-manifold", "layer-gradients")
+    assert opened.text("legend").split("\n")[-1] == "D(x): real from 1 on, generated up to −1, undecided between"
+    column = opened.colours([(-1.9, y) for y in np.linspace(-1.9, 1.9, 380)]).sum(1)
+    dips = (column[1:-1] < column[:-2] - 20) & (column[1:-1] <= column[2:])
+    assert dips.sum() == 0 and np.ptp(opened.colour(-1.9, 0)) < 10, "0, in the middle, is grey"
+    opened.click("slow", "slow-next")
+    opened.wait(lambda: opened.text("caption").startswith("2 of 5"))
+    assert "go to the discriminator" in opened.text(
+        "caption"
+    ) and "a value, higher where points look real" in opened.text("caption")
 
 
 @pytest.mark.parametrize("changes", [

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from test_train import QUICK, SMALL_PLANE, fits
 
-import compose
+from latent_lab import command as compose
 from conftest import results
 
 PLANE = [*SMALL_PLANE, "trainer.max_epochs=2", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]

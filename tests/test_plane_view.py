@@ -11,12 +11,13 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from callbacks.loss_charts import plain_history
-from callbacks.loss_history import LossHistory
-from callbacks.plane_page import judged, write_page
-from callbacks.plane_pictures import LAYERS, arrow_scale, frame_figure, overview_figure, save_animation
-from callbacks.plane_result import PlaneResult
-from callbacks.plane_view import (
+from callbacks.analyses.base import InTraining
+from callbacks.analyses.plane_result import PlaneResult
+from callbacks.drawing.loss_charts import plain_history
+from callbacks.drawing.plane_page import judged, page_of
+from callbacks.drawing.plane_pictures import LAYERS, arrow_scale, frame_figure, overview_figure, save_animation
+from callbacks.observers.loss_history import LossHistory
+from callbacks.observers.plane_view import (
     HEAT,
     POINTS,
     PlaneView,
@@ -27,6 +28,8 @@ from callbacks.plane_view import (
 from datamodules.distributions import EightGaussians, Parabola
 from datamodules.plane import Plane
 from lightning_modules.gan import GAN
+from lightning_modules.losses.hinge import Hinge
+from lightning_modules.losses.least_squares import LeastSquares
 from lightning_modules.plane_networks import DataPlusNoise, MLPCritic, MLPGenerator
 from lightning_modules.wgan import WGAN
 from lightning_modules.wgan_gp import WGANGP
@@ -43,7 +46,8 @@ def linear(kind, output_range=(0.0, 1.0), **settings):
 
 KINDS = {
     "non-saturating": (GAN, {}, lambda d: 1 - torch.sigmoid(d)),  # -dL/dD of L = log(1 + e^-D)
-    "least squares": (GAN, {"loss": "least_squares"}, lambda d: 1 - d),  # of L = (D - 1)^2 / 2
+    "least squares": (GAN, {"loss": LeastSquares()}, lambda d: 1 - d),  # of L = (D - 1)^2 / 2
+    "hinge": (GAN, {"loss": Hinge()}, torch.ones_like),  # of L = -D
     "wasserstein": (WGANGP, {}, torch.ones_like),  # of L = -D
 }
 
@@ -82,13 +86,13 @@ def test_arrows_are_finite_differences_of_the_generators_loss(kind):
 def _double_loss(module, score):
     """The generator's loss of one score, in float64: the modules' own is in float32, too coarse for differences."""
     d = score.item()
-    if isinstance(module, WGANGP):
+    if isinstance(module, WGANGP) or isinstance(module.loss, Hinge):
         return -d
-    return (d - 1) ** 2 / 2 if module.loss == "least_squares" else math.log1p(math.exp(-d))
+    return (d - 1) ** 2 / 2 if isinstance(module.loss, LeastSquares) else math.log1p(math.exp(-d))
 
 
 def test_least_squares_at_the_undecided_discriminator():
-    module = linear(GAN, loss="least_squares")
+    module = linear(GAN, loss=LeastSquares())
     module.critic.net[0].weight.data.zero_()
     module.critic.net[0].bias.data.fill_(0.5)
     loss, shown = module.critic_loss(torch.rand(6, 2), torch.rand(6, 2))
@@ -96,7 +100,7 @@ def test_least_squares_at_the_undecided_discriminator():
     assert module.generator_loss(torch.full((4,), 0.5)).item() == module.equilibrium["generator_loss"] == 0.125
     assert shown["d_real"].item() == 0.5
     real, fake = torch.tensor([[1.0, 1.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
-    module = linear(GAN, loss="least_squares")  # D = 1.25, -0.75 and 1.75
+    module = linear(GAN, loss=LeastSquares())  # D = 1.25, -0.75 and 1.75
     assert module.critic_loss(real, fake)[0].item() == pytest.approx((0.25**2 + 1.75**2) / 4 + 1.75**2 / 2)
 
 
@@ -118,7 +122,7 @@ def test_clipping_holds_every_weight_after_every_step():
     sizes = torch.cat([p.detach().flatten() for p in module.critic.parameters()]).abs()
     assert sizes.max() == torch.tensor(0.05) and (sizes == 0.05).sum() > 10
     before = [p.clone() for p in module.generator.parameters()]
-    module._step(module.generator_loss(module.critic(module.generator(module.noise(4)))), module.generator,
+    module._step(module.generator_loss(module.critic(module.generator(module._draw(4)))), module.generator,
                  torch.optim.SGD(module.generator.parameters(), lr=0.1))  # fmt: skip
     assert max(p.abs().max() for p in module.generator.parameters()) > 0.05, "the generator is not clipped"
     assert any(not torch.equal(a, b) for a, b in zip(before, module.generator.parameters(), strict=True))
@@ -142,14 +146,14 @@ def test_a_critics_estimate_is_the_distance_whatever_its_slope():
     assert critic_estimate(module, points + shift, points) == pytest.approx(0.3, rel=1e-4)
 
 
-def fitted(kind=GAN, epochs=2, view=None, z_dim=2, distribution=None, seed=0, **settings):
+def fitted(kind=GAN, epochs=2, view=None, z_dim=2, distribution=None, seed=0, more=(), updates=-1, **settings):
     torch.manual_seed(seed)
     module = kind(MLPGenerator(z_dim, [16]), MLPCritic([16]), z_dim=z_dim, n_critic=1, ema_decay=0.9, **settings)
     data = Plane(distribution or Parabola(), batch_size=50, train_size=500, val_size=100, test_size=100)
-    callbacks = [LossHistory(), *([view] if view else [])]
-    trainer = pl.Trainer(max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                         enable_model_summary=False, accelerator="cpu", log_every_n_steps=5, num_sanity_val_steps=0,
-                         callbacks=callbacks)  # fmt: skip
+    callbacks = [LossHistory(5), *([view] if view else []), *more]
+    trainer = pl.Trainer(max_epochs=epochs, max_steps=updates, logger=False, enable_checkpointing=False,
+                         enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+                         num_sanity_val_steps=0, callbacks=callbacks)  # fmt: skip
     trainer.fit(module, data)
     return module, callbacks[0], data
 
@@ -181,6 +185,14 @@ def test_frames_are_due_every_n_updates_at_the_first_and_at_the_last():
     assert [frame["update"] for frame in view.state_dict()["frames"]] == [1, 7, 14, 20]
 
 
+def test_the_last_frame_is_that_of_a_budget_in_updates():
+    view = PlaneView(every_n_updates=7)
+    fitted(view=view, epochs=-1, updates=16)
+    assert [frame["update"] for frame in view.state_dict()["frames"]] == [1, 7, 14, 16]
+    with pytest.raises(ValueError, match="view.every_n_updates=null: a hundredth of a budget, and there is none"):
+        fitted(view=PlaneView(), epochs=-1)
+
+
 def test_the_map_has_its_lowest_row_first():
     centres = cell_centres([0.0, 4.0, 10.0, 14.0], 4)
     assert (
@@ -203,12 +215,11 @@ def test_a_critics_estimate_is_in_the_datas_units():
 
 
 @pytest.mark.parametrize("kind, z_dim", [(GAN, 2), (GAN, 1), (WGANGP, 3)])
-def test_the_page_holds_the_frames_and_opens_without_a_network(tmp_path, kind, z_dim):
+def test_the_page_holds_the_frames_and_opens_without_a_network(kind, z_dim):
     view = PlaneView(every_n_updates=4)
     _, history, _ = fitted(kind, view=view, z_dim=z_dim, distribution=EightGaussians())
     state, losses = view.state_dict(), plain_history(history.state_dict())
-    write_page(tmp_path / "page.html", state, losses, "a <title>", judged(state, losses).sentence)
-    text = (tmp_path / "page.html").read_text()
+    text = page_of(state, losses, "a <title>", judged(state, losses).sentence)
     assert len(text) < 5_000_000 and "a &lt;title&gt;" in text
     assert not re.search(r"(src|href)\s*=\s*[\"']?https?:", text) and "@import" not in text
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
@@ -220,15 +231,62 @@ def test_the_page_holds_the_frames_and_opens_without_a_network(tmp_path, kind, z
     assert all(len(values) == len(chart["updates"]) for chart in data["charts"] for values in chart["series"].values())
 
 
-def test_a_fit_that_diverged_ends_with_a_page_and_says_so(tmp_path):
+def test_a_fit_that_diverged_ends_with_a_page_and_says_so():
     view = PlaneView(every_n_updates=10)
     _, history, _ = fitted(WGANGP, view=view, lr_critic=1e30, lr_generator=1e30)
     state, losses = view.state_dict(), plain_history(history.state_dict())
     found = judged(state, losses)
     assert found.state == "diverged" and "lower both rates" in found.sentence
-    write_page(tmp_path / "page.html", state, losses, "x", found.sentence)
-    assert "NaN" not in re.search(r'id="data">(.*?)</script>', (tmp_path / "page.html").read_text())[1]
+    page = page_of(state, losses, "x", found.sentence)
+    assert "NaN" not in re.search(r'id="data">(.*?)</script>', page)[1]
     overview_figure(state, LAYERS, found.sentence)
+
+
+def test_a_hinge_critic_is_on_its_margin_and_estimates_no_distance():
+    """Its map has one scale in all frames, 0 in the middle; decisions count by their range of 2; no word of W1."""
+    view = PlaneView(every_n_updates=10)
+    module, history, _ = fitted(view=view, loss=Hinge())
+    state, losses = view.state_dict(), plain_history(history.state_dict())
+    assert (state["says"], state["range"], state["undecided"]) == ("margin", [-1.0, 1.0], 0.0)
+    last = state["frames"][-1]
+    with torch.no_grad():
+        scores = module.critic(torch.cat([state["real"], last["moved"]]))
+    assert last["scores"]["decided"] == pytest.approx(scores.abs().mean().item() / 2, rel=1e-5)
+    assert "critic_w1" not in last["scores"]
+    found = judged(state, losses)
+    assert re.search(r"the discriminator (not )?undecided \(mean \|D\| / 2 0\.\d\d\)", found.sentence)
+    assert "estimate" not in found.sentence and "its equilibrium 2.000" in found.sentence
+    page = page_of(state, losses, "x", found.sentence)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert data["decision"] == "margin" and all(frame["heat_range"] == [-1, 1] for frame in data["frames"])
+    assert {"|D| / 2 at real and generated points"} <= {chart["title"] for chart in data["charts"]}
+
+
+def test_only_a_critic_of_distances_estimates_one_and_its_map_is_its_own():
+    view = PlaneView(every_n_updates=20)
+    _, history, _ = fitted(WGANGP, view=view)
+    state = view.state_dict()
+    assert state["range"] is None and {"critic_w1"} == {"critic_w1", "decided"} & state["frames"][-1]["scores"].keys()
+    assert "the critic's estimate of W1" in judged(state, plain_history(history.state_dict())).sentence
+
+
+def test_the_result_of_a_fit_in_a_notebook():
+    """Scores of many points, and all that is left of the fit, under the names of the files it becomes."""
+    view, result = PlaneView(every_n_updates=10), PlaneResult(points=500, paired=100)
+    module, history, _ = fitted(view=view, distribution=EightGaussians(), more=[result])
+    outcome = result.outcome
+    assert set(outcome.artefacts) == {"history.json", "page.html", "view.gif", "panel.png", "report.md"}
+    assert set(outcome.figures) == {"view", "losses"}
+    assert outcome.facts["convergence"] == {"state": "collapsed", "since": None}
+    assert outcome.facts["statement"] in outcome.artefacts["page.html"].replace("Not converged", "not converged")
+    assert outcome.artefacts["history.json"] == plain_history(history.state_dict())
+    fit = InTraining(module.trainer, module)
+    assert result.reload(fit, None) == result.metrics and {"kl", "w1_averaged", "js_floor"} <= result.metrics.keys()
+
+
+def test_a_result_without_its_observer_is_told():
+    with pytest.raises(ValueError, match="GAN: trained without the callback PlaneView; give the trainer one"):
+        fitted(more=[PlaneResult(points=500, paired=100)])
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -266,7 +324,6 @@ def test_pictures_and_animation_are_drawn(tmp_path):
         (lambda: PlaneView(layers=["heat"]), "view.layers: heat is none; accepted are real, generated, decision"),
         (lambda: PlaneResult(points=0), "plane_result.points=0: expects a positive whole number of points"),
         (lambda: PlaneResult(points=10, paired=20), "plane_result.paired=20: more than plane_result.points=10"),
-        (lambda: linear(GAN, loss="hinge"), "model.loss=hinge: accepted are non_saturating, least_squares"),
         (lambda: linear(GAN, noise="cauchy"), "model.noise=cauchy: accepted are normal, uniform"),
         (lambda: linear(GAN, optimizer_critic="lion"), "model.optimizer_critic=lion: accepted are adam, sgd"),
         (lambda: linear(GAN, n_generator=-1), "model.n_generator=-1: expects a number from 0"),
@@ -316,4 +373,4 @@ def test_uniform_noise_fills_its_square():
     module = linear(GAN, noise="uniform")
     z = module.draw_noise(10_000, torch.Generator().manual_seed(0))
     assert z.abs().max() <= 1 and z.var(0).tolist() == pytest.approx([1 / 3, 1 / 3], rel=0.05)
-    assert module.noise(7).shape == (7, 2) and module.fixed_noise.abs().max() <= 1
+    assert module._draw(7).shape == (7, 2) and module.fixed_noise.abs().max() <= 1

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-import charts
-import report
+from latent_lab import charts
+from latent_lab import report
 
 
 def write(folder, dataset, n_labels, seed, accuracy, status="ok"):

@@ -7,24 +7,26 @@ from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from callbacks import mosaics, sample_sheets
-from callbacks.epoch_seed import EpochSeed
-from callbacks.sample_sheets import SampleSheets, nearest, slerp
-from datamodules.images import Digits
+from callbacks.drawing import mosaics
+from callbacks.drawing.output import save_png
+from callbacks.observers import sample_sheets
+from callbacks.observers.epoch_seed import EpochSeed
+from callbacks.observers.sample_sheets import SampleSheets, nearest
+from datamodules.digits import Digits
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
 from lightning_modules.wgan_gp import WGANGP
 
 SHAPE = (1, 8, 8)
 
 
-def model() -> WGANGP:
+def model(**settings) -> WGANGP:
     torch.manual_seed(0)
     generator = ConvGenerator(SHAPE, 4, 2, norm="batch")  # whose running statistics would show a forward too many
-    return WGANGP(generator, ConvCritic(SHAPE, 2), z_dim=4, n_critic=2, lr_generator=1e-2, ema_decay=0.5)
+    return WGANGP(generator, ConvCritic(SHAPE, 2), z_dim=4, n_critic=2, lr_generator=1e-2, ema_decay=0.5, **settings)
 
 
 def fit(callbacks: list[pl.Callback], epochs: int, logger=False) -> tuple[WGANGP, Digits]:
-    module, data = model(), Digits(batch_size=128, batches_per_step=2)
+    module, data = model(), Digits(batch_size=128)
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     callbacks = [EpochSeed(0), *callbacks]
     pl.Trainer(max_epochs=epochs, logger=logger, accelerator="cpu", callbacks=callbacks, **quiet).fit(module, data)
@@ -86,7 +88,7 @@ def test_each_row_of_the_strip_is_its_epochs_file(fitted):
 
 def test_a_long_strip_is_thinned(tmp_path):
     for epoch in range(1, 91):
-        mosaics.save_png(torch.full((64, 64), epoch, dtype=torch.uint8), tmp_path / f"{epoch:04d}.png")
+        save_png(torch.full((64, 64), epoch, dtype=torch.uint8), tmp_path / f"{epoch:04d}.png")
     epochs = {epoch: tmp_path / f"{epoch:04d}.png" for epoch in range(1, 91)}
     greys = sample_sheets.strip(epochs, 8, 8)[-(40 * 83 - 3) :: 83, -1].tolist()
     assert greys == mosaics.thinned(range(1, 91), 40)
@@ -155,19 +157,30 @@ def test_a_diverged_generator_is_drawn(fitted, monkeypatch):
     assert SampleSheets().draw(module, data)["samples"][-1, 0] == 0
 
 
-def test_interpolations_stay_on_the_sphere():
-    torch.manual_seed(0)
-    a, b = (torch.nn.functional.normalize(torch.randn(5, 64), dim=1) * 8 for _ in range(2))
-    points = slerp(a, b, 9)
-    assert points.shape == (5, 9, 64)
-    torch.testing.assert_close(points.norm(dim=2), torch.full((5, 9), 8.0))
-    torch.testing.assert_close(points[:, 0], a)
-    torch.testing.assert_close(points[:, -1], b)
-    steps = (points[:, 1:] - points[:, :-1]).norm(dim=2)
-    torch.testing.assert_close(steps, steps[:, :1].expand(-1, 8))  # at an even pace
-    # parallel and opposite noises: a line
-    line = slerp(torch.tensor([[1.0], [1.0]]), torch.tensor([[3.0], [-1.0]]), 3)
-    torch.testing.assert_close(line[..., 0], torch.tensor([[1.0, 2, 3], [1, 0, -1]]))
+@pytest.mark.parametrize("noise", ["normal", "uniform"])
+def test_all_that_is_shown_is_made_of_the_models_own_noise(fitted, monkeypatch, noise):
+    """Uniform noise lies in [-1, 1]^d, and so does the way between two; a normal model's z leave that cube."""
+    _, data, _ = fitted
+    module, seen = model(noise=noise), []
+    generate = module.generate
+    monkeypatch.setattr(module, "generate", lambda z, averaged=True: seen.append(z) or generate(z, averaged))
+    SampleSheets().draw(module, data)
+    assert [len(z) for z in seen] == [64, 64, 8 * 14, 256]
+    inside = (torch.cat(seen).abs() <= 1).all(1).float().mean()
+    assert inside == 1 if noise == "uniform" else inside < 0.5
+    ways = seen[2].view(8, 14, 4)
+    torch.testing.assert_close(ways[:, 0], module.fixed_noise[:8])
+    torch.testing.assert_close(ways[:, -1], module.fixed_noise[8:16])
+
+
+def test_sheets_come_at_the_ends_of_epochs_whatever_is_validated(tmp_path):
+    """Without a validation, and where a budget of updates ends within an epoch."""
+    data, quiet = Digits(batch_size=128), {"enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = pl.Trainer(max_steps=6, max_epochs=-1, limit_val_batches=0, logger=False, accelerator="cpu",
+                         enable_model_summary=False, callbacks=[SampleSheets(5, tmp_path)], **quiet)  # fmt: skip
+    trainer.fit(model(), data)
+    assert trainer.num_training_batches == 4 and trainer.global_step == 6
+    assert [file.name for file in (tmp_path / "epochs").iterdir()] == ["0002.png"]
 
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from datamodules.images import Digits, to_unit_range
+from datamodules.digits import Digits
+from datamodules.images import to_unit_range
 from metrics.failures import FAILURES, Generator, dropped_class, make, one_mode
 from metrics.samples import Reference, score
 from metrics.verdict import Limits, label

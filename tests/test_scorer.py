@@ -4,13 +4,15 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from datamodules.images import Digits, to_unit_range
+from contracts_model import check_model
+from datamodules.digits import Digits
+from datamodules.images import to_unit_range
 from lightning_modules.scorer import Scorer
 
 
 def test_it_learns_the_digits_and_describes_what_it_classifies_by():
     torch.manual_seed(0)
-    scorer, data = Scorer((1, 8, 8), channels=8, features=16, lr=5e-3), Digits(batch_size=32)
+    scorer, data = Scorer((1, 8, 8), 10, channels=8, features=16, lr=5e-3), Digits(batch_size=32)
     trainer = pl.Trainer(max_epochs=15, logger=False, enable_checkpointing=False, enable_progress_bar=False,
                          enable_model_summary=False, accelerator="cpu")  # fmt: skip
     trainer.fit(scorer, data)
@@ -24,14 +26,22 @@ def test_it_learns_the_digits_and_describes_what_it_classifies_by():
     assert accuracy > 0.9
 
 
+def test_it_keeps_the_contract_and_has_the_datas_classes():
+    check_model(lambda: Scorer((1, 8, 8), 10, channels=4, features=8))
+    assert Scorer((1, 16, 16), 26)(torch.rand(3, 1, 16, 16)).shape == (3, 26)
+    with pytest.raises(TypeError, match="num_classes"):  # no number of classes that it would have by itself
+        Scorer((1, 8, 8))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image_shape": (1, 9, 8)}, r"image_shape=\[1, 9, 8\]: the scorer needs sides that divide by 4"),
+        ({"image_shape": (1, 9, 8)}, r"image_shape=\[1, 9, 8\]: this network needs sides that divide by 4"),
         ({"dropout": 1.0}, "model.dropout=1.0: expects a number from 0 to below 1"),
         ({"features": 0}, "model.features=0: expects a positive number"),
+        ({"image_shape": (2,)}, r"image_shape=\[2\]: expects channels, height and width"),
     ],
 )
 def test_impossible_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
-        Scorer(**{"image_shape": (1, 8, 8)} | settings)
+        Scorer(**{"image_shape": (1, 8, 8), "num_classes": 10} | settings)

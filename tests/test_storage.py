@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from storage import AtomicCheckpointIO, DamagedFile, load_arrays, load_checkpoint, read_json, save_arrays, write_json
+from latent_lab.storage import AtomicCheckpointIO, DamagedFile, load_arrays, load_checkpoint, read_json, save_arrays, write_json
 
 
 def test_a_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch):

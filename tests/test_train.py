@@ -145,7 +145,7 @@ def test_a_failed_job_is_written_down_and_the_others_run(command, tmp_path, monk
 
 
 def test_an_edited_model_trains_anew_and_says_why(command, tmp_path, monkeypatch):
-    import runs
+    from latent_lab import fits as runs
 
     command("train", *QUICK, "n_labels=50")
     true_digests = runs.source_digests
@@ -216,7 +216,7 @@ def test_mistakes_end_in_one_line_and_train_nothing(command, tmp_path, monkeypat
     def no_network(*args, **kwargs):
         raise urllib.request.URLError("no network in this test")
 
-    import jobs  # noqa: F401 (the time to import torch is Python's, not the mistake's)
+    from latent_lab import jobs  # noqa: F401 (the time to import torch is Python's, not the mistake's)
 
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
     monkeypatch.chdir(tmp_path)
@@ -327,7 +327,7 @@ def test_a_signal_ends_in_exit_code_1_and_a_result_that_says_so(tmp_path):
 
 def test_codes_are_kept_by_the_code_that_made_them(command, tmp_path, monkeypatch):
     """Another latent classifier's code must not be given the codes of the old one."""
-    import runs
+    from latent_lab import fits as runs
 
     command("train", *QUICK, "n_labels=50")
     true_digests = runs.source_digests

@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
+from torch.utils.data import DataLoader
 
-from lightning_modules.networks import ConvDecoder, ConvEncoder, Jitter, MLPDecoder, MLPEncoder
-from lightning_modules.vae import VAE, active_units, gaussian_kl
+from contracts_model import batches, check_model, trainer
+from lightning_modules.corruption import Jitter
+from lightning_modules.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from lightning_modules.vae import VAE, Terms, active_units, gaussian_kl
 
 SHAPE = (1, 8, 8)
 
@@ -85,7 +88,7 @@ def training_loss(vae: VAE, x: torch.Tensor, epoch: int = 0) -> float:
     """The loss of ``training_step`` at the first batch of an epoch."""
     vae._trainer = SimpleNamespace(log_every_n_steps=1, num_training_batches=1, current_epoch=epoch)
     vae.log = lambda *args, **kwargs: None
-    vae._sums = torch.zeros(2)
+    vae.on_train_epoch_start()
     torch.manual_seed(0)
     return vae.train().training_step((x, None), 0).item()
 
@@ -111,6 +114,79 @@ def test_training_sees_binarised_images():
     assert set(seen[0].unique().tolist()) == {0.0, 1.0}
 
 
+def plain() -> VAE:
+    return VAE(MLPEncoder(SHAPE, 4, [16]), MLPDecoder(SHAPE, 4, [16]), 4, nll_samples=2)
+
+
+def denoising() -> VAE:
+    networks = ConvEncoder(SHAPE, 5, 4, 16), ConvDecoder(SHAPE, 5, 4, 16)
+    return VAE(*networks, 5, likelihood="gaussian", corruption=Jitter(0.1, 10, 0.1, 0.1), warmup_epochs=1.0)
+
+
+class MMD(VAE):
+    """The InfoVAE with beta = 0 (Zhao et al. 2019): the codes' distribution as a whole, not each image's, is drawn to
+    the prior, by the maximum mean discrepancy with a Gaussian kernel."""
+
+    def loss(self, terms: Terms, weight: float) -> torch.Tensor:
+        def kernel(a, b):
+            return (-torch.cdist(a, b).square() / a.shape[1]).exp().mean()
+
+        z, prior = terms.z, torch.randn_like(terms.z)
+        discrepancy = kernel(z, z) + kernel(prior, prior) - 2 * kernel(z, prior)
+        return terms.reconstruction.mean() + 1000 * weight * discrepancy
+
+
+class SamplesItsCodes(VAE):
+    def encode(self, x):
+        mean, log_var = self.posterior(x)
+        return mean + torch.randn_like(mean) * (0.5 * log_var).exp()
+
+
+class CentresItsCodes(VAE):
+    def posterior(self, x):
+        mean, log_var = super().posterior(x)
+        return mean - mean.mean(0), log_var
+
+
+@pytest.mark.parametrize("make", [plain, denoising, lambda: MMD(plain().encoder, plain().decoder, 4)])
+def test_every_vae_keeps_the_contract(make):
+    check_model(make, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("bug", "message"), [(SamplesItsCodes, "deterministic"), (CentresItsCodes, "depends on the others' images")]
+)
+def test_no_broken_vae_keeps_the_contract(bug, message):
+    with pytest.raises(AssertionError, match=message):
+        check_model(lambda: bug(plain().encoder, plain().decoder, 4), SHAPE)
+
+
+def test_another_loss_is_one_method():
+    """It is given the sample that the reconstruction is of, and what it gives is what training descends."""
+    vae, x, _ = linear_gaussian()
+    vae.loss = lambda terms, weight: 7 * terms.z.square().sum() + weight
+    torch.manual_seed(0)
+    terms = vae(x)
+    torch.testing.assert_close(terms.reconstruction, -vae.log_likelihood(x, vae.decoder(terms.z)))
+    assert training_loss(vae, x) == pytest.approx(7 * terms.z.square().sum().item() + 1, rel=1e-5)
+
+
+def test_the_training_elbo_is_the_mean_of_the_batches_seen():
+    """Also where the budget ends within an epoch: after two of three batches."""
+    means = {}
+    for updates in (2, 3):
+        torch.manual_seed(0)
+        vae, seen = plain(), []
+        forward = vae.forward
+        vae.forward = lambda x, forward=forward, seen=seen: (seen.append(terms := forward(x)), terms)[1]
+        fit = trainer(max_steps=updates, limit_val_batches=0)
+        fit.fit(vae, DataLoader(batches(vae, SHAPE), batch_size=None))
+        each = torch.stack([-(terms.reconstruction.mean() + terms.kl.sum(1).mean()) for terms in seen])
+        means[updates] = fit.callback_metrics["train/elbo"].item()
+        assert len(seen) == updates and means[updates] == pytest.approx(each.mean().item(), rel=1e-5)
+    assert means[2] != means[3]
+
+
 def test_the_optimizer_is_the_configured_adam():
     vae = small_vae(weight_decay=2e-5, lr=3e-4, betas=(0.8, 0.99), lr_decay="none")
     optimizer = vae.configure_optimizers()
@@ -124,8 +200,8 @@ def logged_at_test(vae: VAE) -> dict[str, float]:
     """What ``trainer.test`` logs on the digits."""
     import pytorch_lightning as pl
 
-    from callbacks.epoch_seed import EpochSeed
-    from datamodules.images import Digits
+    from callbacks.observers.epoch_seed import EpochSeed
+    from datamodules.digits import Digits
 
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False,
                          enable_model_summary=False, accelerator="cpu", callbacks=[EpochSeed(0)])  # fmt: skip
@@ -197,10 +273,10 @@ def test_corruption_is_for_training_only_and_the_target_stays_clean():
 
     vae = small_vae(corruption=Blank())
     x = torch.rand(3, *SHAPE)
-    clean = vae(x)[2]
+    clean = vae(x).mean
     assert seen == []
     vae.train()
-    reconstruction, _, mean = vae(x)
+    reconstruction, _, mean, _ = vae(x)
     assert seen == [3]
     assert not torch.equal(mean, clean)
     torch.testing.assert_close(mean, vae.encode(torch.zeros_like(x)))
@@ -234,99 +310,46 @@ def test_active_units_by_the_variance_of_the_mean():
     assert active_units(means).tolist() == [True, True, False, False]
 
 
-def test_m1_has_the_released_networks_size():
-    """784-500-500-50 and back: weights and biases counted by hand."""
-    shape = (1, 28, 28)
-    vae = VAE(MLPEncoder(shape, 50, [500, 500]), MLPDecoder(shape, 50, [500, 500]), 50)
-    encoder = 784 * 500 + 500 + 500 * 500 + 500 + 500 * 100 + 100
-    decoder = 50 * 500 + 500 + 500 * 500 + 500 + 500 * 784 + 784
-    assert sum(p.numel() for p in vae.parameters()) == encoder + decoder == 1_361_884
-
-
-def test_linear_layers_are_xavier_uniform():
-    vae = VAE(MLPEncoder((1, 28, 28), 50, [500, 500]), MLPDecoder((1, 28, 28), 50, [500, 500]), 50)
-    layer = vae.encoder.net[0]
-    bound = math.sqrt(6 / (784 + 500))
-    assert layer.weight.abs().max().item() == pytest.approx(bound, rel=1e-3)
-    assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=1e-2)
-    assert not layer.bias.any()
-
-
-@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (1, 32, 16)])
-def test_convolutional_networks_mirror_each_other(shape):
-    encoder, decoder = ConvEncoder(shape, 5, 4, 16), ConvDecoder(shape, 5, 4, 16)
-    assert encoder(torch.rand(3, *shape)).shape == (3, 10)
-    assert decoder(torch.rand(3, 5)).shape == (3, *shape)
-
-
-def test_sizes_that_do_not_fit_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"image_shape=\[1, 9, 8\]: .* divide by 4"):
-        ConvEncoder((1, 9, 8), 5, 4, 16)
-    with pytest.raises(ValueError, match="channels=-3: expects a positive number"):
-        ConvEncoder((1, 8, 8), 5, -3, 16)
-    with pytest.raises(ValueError, match=r"hidden\[1\]=0: expects a positive number"):
-        MLPEncoder((1, 8, 8), 5, [4, 0])
+def test_settings_that_do_not_fit_are_refused_by_name():
     with pytest.raises(ValueError, match="model.likelihood=poisson: accepted are bernoulli, gaussian"):
         small_vae(likelihood="poisson")
     with pytest.raises(ValueError, match="model.binarize=true: .*bernoulli"):
         small_vae(likelihood="gaussian", binarize=True)
 
 
-def test_jitter_of_nothing_is_the_identity():
-    x = torch.rand(3, 1, 8, 8)
-    torch.testing.assert_close(Jitter()(x), x)
-
-
-def test_jitter_shifts_by_a_share_of_the_side():
-    """A point in the middle of 101 pixels, shifted by up to 0.1 of the side: never more than 10 pixels away."""
-    torch.manual_seed(0)
-    x = torch.zeros(400, 1, 101, 101)
-    x[:, :, 50, 50] = 1
-    moved = Jitter(shift=0.1)(x)[:, 0]
-    rows = (moved.sum(2) * torch.arange(101)).sum(1) / moved.sum((1, 2)) - 50
-    assert rows.abs().max() <= 10.2
-    assert rows.abs().max() > 9
-    assert rows.mean().abs() < 1
-
-
-def test_jitter_changes_the_tone_within_its_bounds():
-    """gain * x ** gamma of a grey of 0.5, with gain in 1 ± 0.2 and log gamma in ± 0.2."""
-    torch.manual_seed(0)
-    toned = Jitter(tone=0.2)(torch.full((2000, 1, 4, 4), 0.5))
-    low, high = 0.8 * 0.5 ** math.exp(0.2), 1.2 * 0.5 ** math.exp(-0.2)
-    assert low <= toned.min() < low + 0.02 and high - 0.02 < toned.max() <= high
-    assert torch.equal(toned[:, 0, 0, 0], toned[:, 0, 3, 3])
-
-
-def test_jitter_draws_for_each_image():
-    torch.manual_seed(0)
-    x = torch.rand(1, 1, 16, 16).repeat(5, 1, 1, 1)
-    moved = Jitter(rotation=20)(x)
-    assert len({tuple(image.flatten().tolist()) for image in moved}) == 5
-
-
-def test_collapse_is_warned_of_loudly():
-    import pytorch_lightning as pl
-
-    from datamodules.images import Digits
-
-    vae = small_vae(beta=100.0, lr=1e-2).train()
-    trainer = pl.Trainer(max_epochs=6, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                         enable_model_summary=False, accelerator="cpu", num_sanity_val_steps=0)  # fmt: skip
+@pytest.mark.parametrize("budget", [{"max_epochs": 6}, {"max_steps": 6 * 11}])
+def test_collapse_is_warned_of_loudly_after_half_the_budget(budget):
+    """Whatever it is counted in: 11 batches an epoch."""
+    vae = small_vae(lr=1e-12).train()
+    nn.init.zeros_(vae.encoder.net[-1].weight)  # all codes are the same, from the first epoch to the last
+    images, targets = torch.rand(11, 16, *SHAPE), torch.zeros(11, 16)
+    loader = DataLoader(list(zip(images, targets, strict=True)), batch_size=None)
+    fit = trainer(**budget)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trainer.fit(vae, Digits())
+        fit.fit(vae, loader, loader)
     messages = [str(w.message) for w in caught if "POSTERIOR COLLAPSE" in str(w.message)]
-    assert messages and "0 of 4 latent units are active" in messages[0]
-    assert trainer.callback_metrics["val/active_units"] == 0
+    assert len(messages) == 4 and "0 of 4 latent units are active" in messages[0]
+    assert fit.callback_metrics["val/active_units"] == 0
+
+
+def test_a_compiled_forward_gives_the_same_named_terms():
+    vae, x = small_vae().train(), torch.rand(5, *SHAPE)
+    torch.manual_seed(0)
+    expected = vae(x)
+    vae.compile(backend="eager")
+    torch.manual_seed(0)
+    found = vae(x)
+    assert type(found) is Terms
+    torch.testing.assert_close(tuple(found), tuple(expected))
 
 
 def test_golden_loss_trace():
     """Three epochs on the digits, to six digits: a refactor must not move them. From torch 2.15 on a CPU, float32."""
     import pytorch_lightning as pl
 
-    from callbacks.epoch_seed import EpochSeed
-    from datamodules.images import Digits
+    from callbacks.observers.epoch_seed import EpochSeed
+    from datamodules.digits import Digits
 
     vae = small_vae(lr=3e-3).train()
     losses = []

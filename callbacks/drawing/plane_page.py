@@ -1,0 +1,117 @@
+"""A fit in the plane as one HTML page that opens from disk, with no network: plane_page.html with the data in it."""
+
+import base64
+import html
+import json
+import math
+import statistics
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from callbacks.drawing.mosaics import thinned
+from callbacks.drawing.plane_pictures import decided_as, score_series
+from metrics.convergence import Convergence, convergence
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+RECENT = 5  # the share of a history's windows, one in so many, whose mean is its recent loss
+MOST_FRAMES = 150  # in a page, evenly thinned: 20 kB each
+SCORES = ("kl", "js", "w1", "critic_w1", "modes", "near_modes")  # of the shown frame; the charts have the others
+MOST_VALUES = 400  # of a curve in a chart
+
+
+def judged(view: dict, history: dict) -> Convergence:
+    """Whether a fit has converged, from what its callbacks kept (:mod:`metrics.convergence`)."""
+    if not view["steps"]["generator"]:
+        return Convergence("fixed", None, "the generator is fixed, only the critic learned")
+    columns = _columns(history)
+    losses = {
+        name.replace("_", " "): (statistics.fmean(columns[name][-max(1, len(columns[name]) // RECENT) :]), value)
+        for name, value in view["equilibrium"].items()
+        if view["range"] and name in columns
+    }
+    frames = view["frames"]
+    updates, scores = [frame["update"] for frame in frames], [frame["scores"] for frame in frames]
+    modes = view["floor"].get("modes")
+    return convergence(updates, scores, view["limit"], view["floor"], modes, losses, decided_as(view))
+
+
+def _columns(history: dict) -> dict[str, tuple[float, ...]]:
+    """Each term of a history over its windows."""
+    return dict(zip(history["names"], zip(*history["rows"], strict=True), strict=True))
+
+
+def page_of(state: dict, history: dict, title: str, sentence: str) -> str:
+    """The page's text.
+
+    Args:
+        state: of :class:`callbacks.observers.plane_view.PlaneView`.
+        history: of :class:`callbacks.observers.loss_history.LossHistory`, plain.
+        title: of the page.
+        sentence: what the fit came to.
+    """
+    data = {
+        "title": title, "sentence": sentence[:1].upper() + sentence[1:],
+        "window": state["window"], "decision": state["says"], "noise": state["noise"], "steps": state["steps"],
+        "real": _floats(state["real"]), "heat_size": len(state["frames"][0]["heat"]),
+        "frames": [_frame(frame, state["range"]) for frame in thinned(state["frames"], MOST_FRAMES)],
+        "charts": loss_charts(history) + [_rounded(chart) for chart in score_series(state)],
+    }  # fmt: skip
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    page = TEMPLATE.read_text(encoding="utf-8")
+    return page.replace("__TITLE__", html.escape(title)).replace("__DATA__", text)
+
+
+def loss_charts(history: dict) -> list[dict]:
+    """A history's running means as the page's charts."""
+    step = math.ceil(len(history["updates"]) / MOST_VALUES) or 1
+    columns = _columns(history)
+    charts = [
+        {
+            "title": chart["title"],
+            "updates": history["updates"][::step],
+            "series": {label: columns[name][::step] for name, label in chart["series"].items() if name in columns},
+            "lines": chart["lines"],
+            "log": False,
+        }
+        for chart in history["charts"]
+    ]
+    return [_rounded(chart) for chart in charts if chart["series"]]
+
+
+def _rounded(chart: dict) -> dict:
+    series = {
+        label: [float(f"{value:.4g}") if math.isfinite(value) else None for value in values]
+        for label, values in chart["series"].items()
+    }
+    return chart | {"series": series}
+
+
+def _frame(frame: dict, limits: list[float] | None) -> dict:
+    """A frame, its map in 256 levels between the limits; without any, between its own least and largest value."""
+    heats = torch.stack([frame["heat_before"], frame["heat"]]).nan_to_num()  # JSON has no NaN, should a critic diverge
+    low, high = limits or (float(heats.min()), float(heats.max()))
+    levels = ((heats - low) / ((high - low) or 1.0) * 255).round().clamp(0, 255).to(torch.uint8)
+    found = frame["manifold"]
+    return {
+        "update": frame["update"],
+        "heat_before": _bytes(levels[0]), "heat": _bytes(levels[1]), "heat_range": [low, high],
+        **{name: _floats(frame[name]) for name in ("points", "arrows", "moved")},
+        "manifold": found and {
+            "vertices": _floats(found["vertices"]),
+            "size": math.isqrt(len(found["density"])) if len(found["vertices"]) > len(found["density"]) + 1
+            else len(found["vertices"]),
+            "density": _floats(found["density"].clamp(max=torch.finfo(torch.float32).max)),
+            "fold": _bytes(found["fold"].to(torch.uint8)),
+        },
+        "scores": {k: v for k, v in frame["scores"].items() if k in SCORES and math.isfinite(v)},
+    }  # fmt: skip
+
+
+def _floats(values: Tensor) -> str:
+    return base64.b64encode(values.contiguous().numpy().astype("<f4").tobytes()).decode()
+
+
+def _bytes(values: Tensor) -> str:
+    return base64.b64encode(values.contiguous().numpy().astype("u1").tobytes()).decode()

@@ -1,0 +1,82 @@
+"""Checkpoints of a fit: ``last.ckpt`` after every epoch, and ``best.ckpt`` of the epoch that an observer scored best."""
+
+import math
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from latent_lab.storage import DamagedFile, write_atomically
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+class Checkpoints(Checkpoint):
+    """Writes both; Lightning calls it after all other callbacks.
+
+    What is best is remembered by epoch and score alone, within the checkpoint: Lightning's own callback remembers paths,
+    and forgets the best where a folder was renamed. The best is written first: after a crash between the two, the epoch
+    is trained again from ``last.ckpt`` and both are written anew.
+
+    Args:
+        folder: of the fit.
+        chooser: an observer with ``score``: of the epoch that has just ended, less is better, None if it has none.
+    """
+
+    def __init__(self, folder: Path, chooser: pl.Callback | None = None):
+        self.folder, self.chooser = folder, chooser
+        self._best = {"epoch": None, "score": math.inf}
+        self._ended = False
+
+    @property
+    def state_key(self) -> str:
+        return "Checkpoints"
+
+    def state_dict(self) -> dict:
+        """``epoch`` (from 1) and ``score`` of the best; ``ended``, whether a callback ended the fit with this epoch."""
+        return {**self._best, "ended": self._ended}
+
+    def load_state_dict(self, state: dict) -> None:
+        self._best, self._ended = {"epoch": state["epoch"], "score": state["score"]}, state["ended"]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = self._ended  # a fit that was ended early, but killed before that was written down
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        score = getattr(self.chooser, "score", None)
+        if score is not None and score < self._best["score"]:
+            self._best = {"epoch": trainer.current_epoch + 1, "score": float(score)}
+            trainer.save_checkpoint(self.folder / BEST, weights_only=True)
+        elif score is not None and self._best["epoch"] is None:
+            trainer.save_checkpoint(self.folder / BEST, weights_only=True)  # no score was a number so far: the newest
+        self._ended = trainer.should_stop
+        trainer.save_checkpoint(self.folder / LAST)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, written atomically and read without running code."""
+
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: dict | None = None) -> None:
+        write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location=lambda storage, location: storage, weights_only: bool | None = None
+    ) -> dict:
+        return load_checkpoint(Path(path), map_location)
+
+
+def load_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dict:
+    """Reads a checkpoint; no code in it can run (``weights_only``).
+
+    Raises:
+        DamagedFile: if it is damaged, with the ways out.
+    """
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch raises RuntimeError, EOFError, UnpicklingError, ... by the kind of damage
+        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        raise DamagedFile(f"{path}: damaged checkpoint ({reason}); fresh=true sets it aside and trains anew") from None

@@ -1,0 +1,51 @@
+"""What ``evaluate.py`` makes of fits and jobs that are there: metrics again, pictures again. Nothing is trained."""
+
+from pathlib import Path
+
+from latent_lab.opened import OpenFit, stored_config
+from latent_lab.storage import load_arrays
+from latent_lab.targets import build
+from latent_lab.training import configured, quiet, test_metrics
+
+
+def metrics_again(folder: Path, fit: Path, data: str | None) -> dict[str, float]:
+    """A job's metrics, from the fit's checkpoint and what its analyses stored: nothing derived is taken from a file.
+
+    Args:
+        folder: of the job.
+        fit: the fit's folder.
+        data: where the data lie, if not where they lay then.
+    """
+    quiet()
+    config = stored_config(folder, data)
+    opened = OpenFit(fit, config=config, keep=False)
+    metrics = {}
+    for described in configured(config, "analyses"):
+        analysis = build(described, **opened.required)
+        metrics |= analysis.reload(opened, lambda name: load_arrays(folder / name))
+    return metrics | test_metrics(config, opened.model, opened.datamodule, fit)
+
+
+def drawn_again(folder: Path, data: str | None, tsne: bool) -> list[Path]:
+    """Draws a fit's pictures into its folder; returns the files.
+
+    Raises:
+        ValueError: if none of its observers draws.
+    """
+    quiet()
+    opened = OpenFit(folder, data=data)
+    observers = [
+        build(c, fit_folder=folder, tsne=tsne, **opened.required) for c in configured(opened.config, "observers")
+    ]
+    drawing = [observer for observer in observers if hasattr(observer, "redraw")]
+    if not drawing:
+        raise ValueError(f"{folder}: none of its callbacks draws a picture")
+    return [file for observer in drawing for file in observer.redraw(opened)]
+
+
+def fit_folder(run: Path, name: str) -> Path:
+    """The fit's folder beside the folder of runs or sweeps that a job's folder lies in."""
+    for parent in run.resolve().parents:
+        if (parent / "fits" / name).is_dir():
+            return parent / "fits" / name
+    raise ValueError(f"{run}: its fit {name} is not in a folder fits/ above it")

@@ -1,0 +1,20 @@
+"""Mistakes of the user, and the one line that each of them costs."""
+
+import difflib
+import sys
+
+
+class Mistake(ValueError):
+    """The user's; its message is the one line that is printed."""
+
+
+def fail(message: object, program: str) -> None:
+    """Ends the process as a mistake of the user does: one line, exit code 2."""
+    print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def nearest(word: str, accepted: list[str]) -> str:
+    """`` (did you mean X?)``, or nothing if no accepted word is near."""
+    close = difflib.get_close_matches(word, accepted, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""

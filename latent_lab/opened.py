@@ -1,0 +1,165 @@
+"""A fit opened from its folder: its models, what its observers kept, what is derived from it."""
+
+import copy
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+
+from latent_lab.checkpoints import BEST, LAST, Checkpoints, load_checkpoint
+from latent_lab.fits import describe, digest
+from latent_lab.sources import source_digests
+from latent_lab.storage import DamagedFile, load_arrays, read_json, save_arrays
+from latent_lab.targets import build
+
+
+class OpenFit:
+    """A fit that is finished (:class:`callbacks.analyses.base.Fitted`). What it has is read once, when it is asked for.
+
+    Args:
+        folder: of the fit.
+        datamodule: its data, set up; None to have them read as its configuration says.
+        data: where the data lie, if not where they lay when it was trained.
+        config: of a job that looks at it, where that differs from the fit's in what decides no weight.
+        keep: whether what is derived from it is kept in its folder, and taken from there.
+    """
+
+    def __init__(self, folder: Path, datamodule=None, data: str | None = None, config: dict | None = None, keep=True):
+        self.folder, self.name, self.keep = Path(folder), Path(folder).name, keep
+        self.config = config or stored_config(self.folder, data)
+        self.identity = read_json(self.folder / "identity.json")
+        self._datamodule = datamodule
+        self._derived: dict[str, dict[str, np.ndarray]] = {}
+
+    @cached_property
+    def datamodule(self) -> pl.LightningDataModule:
+        """The data, set up.
+
+        Raises:
+            ValueError: if they are not what the fit was trained on.
+        """
+        datamodule = self._datamodule or build(self.config["dataset"])
+        datamodule.setup()
+        now, then = describe(datamodule)["fingerprint"], self.identity["data"]["fingerprint"]
+        if now != then:
+            at = str(_first_path(self.config["dataset"]) or type(datamodule).__name__)
+            raise ValueError(f"{self.name}: {at} holds other data now than it was trained on; what it makes of them would "
+                             "be compared with another fit's figures")  # fmt: skip
+        return datamodule
+
+    @property
+    def offers(self) -> dict:
+        """What the data offer to models by parameter name, as it was when the fit was trained."""
+        return {k: v for k, v in self.identity["data"].items() if k != "fingerprint"}
+
+    @cached_property
+    def checkpoint(self) -> dict:
+        """``last.ckpt``."""
+        return load_checkpoint(self.folder / LAST)
+
+    def fresh_model(self) -> pl.LightningModule:
+        """The model before any training."""
+        return build(self.config["model"], **self.offers)
+
+    @cached_property
+    def model(self) -> pl.LightningModule:
+        """The last weights, in evaluation mode."""
+        model = self.fresh_model()
+        model.load_state_dict(self.checkpoint["state_dict"])
+        return model.eval().to(device_of(self.config["trainer"]["accelerator"]))
+
+    def best(self) -> pl.LightningModule:
+        """The weights of the epoch that an observer scored best, in evaluation mode.
+
+        Raises:
+            ValueError: if none was kept, or ``best.ckpt`` is not that epoch's.
+        """
+        if not (self.folder / BEST).exists():
+            raise ValueError(f"{self.folder / BEST}: absent, no epoch was scored; fresh=true trains anew")
+        kept = load_checkpoint(self.folder / BEST)
+        best = self.observed(Checkpoints)["epoch"]
+        if best is not None and kept["epoch"] + 1 != best:
+            raise ValueError(f"{self.folder / BEST}: of epoch {kept['epoch'] + 1}, where epoch {best} scored best; "
+                             "fresh=true trains anew")  # fmt: skip
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(kept["state_dict"])
+        return model.eval()
+
+    @cached_property
+    def required(self) -> dict[str, pl.LightningModule]:
+        """The models of the fits that this one required, by the name its callbacks know them by."""
+        models = {}
+        for name, other in self.identity.get("requires", {}).items():
+            folder = self.folder.parent / other
+            if not (folder / LAST).exists():
+                raise ValueError(f"{self.folder}: the fit {other}, which it requires as its {name}, is not beside it")
+            models[name] = OpenFit(folder).model
+        return models
+
+    def observed(self, observer: type[pl.Callback]) -> dict:
+        """The state that an observer of that class kept.
+
+        Raises:
+            ValueError: if the fit was trained without one.
+        """
+        states, name = self.checkpoint["callbacks"], observer.__qualname__
+        if name not in states:
+            raise ValueError(
+                f"{self.folder / LAST}: trained without the callback {name}; fresh=true trains anew, with it"
+            )
+        return states[name]
+
+    def derived(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """What ``make`` makes of these weights and data: once for a fit and the code of that function."""
+        if name not in self._derived:
+            self._derived[name] = self._from_folder(name, make) if self.keep else make()
+        return self._derived[name]
+
+    def _from_folder(self, name: str, make: Callable) -> dict[str, np.ndarray]:
+        created = read_json(self.folder / "fit.json").get("created")
+        data = self.datamodule.fingerprint("train", "val", "test")
+        made_by = source_digests([_module_of(make)], of_fit=False)
+        file = self.folder / f"derived-{digest([created, data, made_by])[:8]}" / f"{name}.safetensors"
+        if file.exists():
+            try:
+                return load_arrays(file)
+            except DamagedFile:
+                file.unlink()
+        arrays = make()
+        file.parent.mkdir(exist_ok=True)
+        save_arrays(file, arrays)
+        return arrays
+
+    def files(self, pattern: str) -> list[Path]:
+        """The files in its folder that match, sorted."""
+        return sorted(self.folder.glob(pattern))
+
+
+def _module_of(function: Callable) -> str:
+    return getattr(function, "__module__", None) or getattr(function, "func", function).__module__
+
+
+def stored_config(folder: Path, data: str | None = None) -> dict:
+    """The resolved configuration in a fit's or a job's folder, with the data where ``data`` says if it is given."""
+    config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+    if data is not None and "root" in config["dataset"]:
+        config["dataset"]["root"] = str(data)
+    return config
+
+
+def device_of(accelerator: str) -> torch.device:
+    """Where a model of a fit on that accelerator is looked at."""
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
+def _first_path(config) -> str | None:
+    """The first file or folder that a data set's configuration names."""
+    if isinstance(config, dict):
+        found = [v for k, v in config.items() if k in ("path", "root") and v is not None]
+        return (found or [p for v in config.values() if (p := _first_path(v))] or [None])[0]
+    return None

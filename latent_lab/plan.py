@@ -1,0 +1,234 @@
+"""A command as a plan: all jobs checked before any runs, and grouped into units, which know nothing of each other.
+
+A unit is a fit with all jobs that look at it. It depends on nothing but the fits that its own requires, which are units
+without jobs and come earlier; so a launcher may run units in any order that heeds that, wherever it likes.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from callbacks.observers.epoch_seed import EpochSeed
+from latent_lab import trainer_settings
+from latent_lab.command import Command, Job, quoted, read_command
+from latent_lab.composition import not_for
+from latent_lab.fits import Fit, describe
+from latent_lab.folders import require_writable
+from latent_lab.mistakes import Mistake
+from latent_lab.targets import Lacks, build, resolve
+from latent_lab.training import configured, make_loggers, make_trainer, quiet, require_described
+
+
+@dataclass
+class PlannedJob:
+    """A job and where its result goes."""
+
+    job: Job
+    config: dict
+    folder: Path
+
+
+@dataclass
+class Unit:
+    """A fit, the data it is trained on, and the jobs that look at it."""
+
+    fit: Fit
+    datamodule: pl.LightningDataModule
+    jobs: list[PlannedJob] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """The units of a command, those that others require first."""
+
+    units: list[Unit]
+
+
+class Planner:
+    """Builds every distinct part of every job once, checks it, and trains nothing."""
+
+    def __init__(self):
+        self._made: dict[str, object] = {}
+        self.units: dict[str, Unit] = {}
+
+    def _once(self, what: str, content, make: Callable):
+        key = what + json.dumps(content, sort_keys=True)
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def add(self, job: Job, folder: Path | None) -> Unit:
+        """The unit that a job belongs to. Without a folder there is nothing to be done but the fit.
+
+        Raises:
+            ValueError: what is wrong, in one line.
+        """
+        config = self._completed(job)
+        choices, trainer = job.choices, config["trainer"]
+        EpochSeed(config["seed"])
+        if type(config["compile"]) is not bool:
+            raise ValueError(f"compile={config['compile']}: expects true or false")
+        self._once("trainer", trainer, lambda: check_trainer(trainer))
+        require_described(config)
+        self._once("logger", config["logger"], lambda: make_loggers(config, Path("."), "check"))
+        datamodule = self._once("data", config["dataset"], lambda: self._data(config["dataset"]))
+        data = self._once("facts", config["dataset"], lambda: describe(datamodule))
+        pair = [config["model"], config["dataset"], trainer, config["compile"]]
+        self._once("pair", pair, lambda: check_pair(config, choices, data["offers"], datamodule))
+        for observer in configured(config, "observers"):
+            self._once("observer", observer, lambda c=observer: build(c, fit_folder=None))
+        for analysis in configured(config, "analyses"):
+            self._once("analysis", [config["dataset"], analysis], lambda c=analysis: build(c).check(datamodule))
+        fit = self._fit(config, choices, data)
+        unit = self.units.setdefault(fit.name, Unit(fit, datamodule))
+        if folder is not None:
+            unit.jobs.append(PlannedJob(job, config, folder))
+        return unit
+
+    def _completed(self, job: Job) -> dict:
+        """A job's configuration with what only this machine and the classes know."""
+        named = {key.partition(".")[2] for key in job.settings if key.startswith("trainer.")}
+        trainer, dataset = job.config["trainer"], job.config["dataset"]
+        completed = self._once(
+            "completed", [trainer, sorted(named)], lambda: trainer_settings.completed(trainer, named)
+        )
+        used = self._once("used", dataset, lambda: getattr(resolve(dataset["_target_"]), "used", dict)(dataset))
+        return job.config | {"trainer": completed, "dataset": used}
+
+    def _data(self, config: dict) -> pl.LightningDataModule:
+        datamodule = build(config)
+        datamodule.setup()
+        return datamodule
+
+    def _fit(self, config: dict, choices: dict[str, str], data: dict) -> Fit:
+        parts = ("model", "dataset", "trainer", "seed", "compile", "paths")
+        content = [{name: config[name] for name in parts}, choices, config["callbacks"]["requires"],
+                   config["callbacks"]["observers"]]  # fmt: skip
+
+        def make() -> Fit:
+            label = f"{choices['model']}-{choices['dataset']}"
+            requires = {name: self._required(name, settings, config, choices)
+                        for name, settings in (config["callbacks"]["requires"] or {}).items()}  # fmt: skip
+            return Fit(config, label, Path(config["paths"]["outputs"]), data, requires)
+
+        return self._once("fit", content, make)
+
+    def _required(self, name: str, settings: dict, config: dict, choices: dict[str, str]) -> Fit:
+        """A fit that others require: what it has in common with them is the data, and where things lie."""
+        words = [f"dataset={choices['dataset']}", f"dataset.val_size={config['dataset']['val_size']}"]
+        words += [f"{key}={config['trainer'][key.partition('.')[2]]}" for key in ("trainer.accelerator",)]
+        words += [quoted(f"paths.{key}={folder}") for key, folder in config["paths"].items()]
+        words += [f"trainer.enable_progress_bar={str(config['trainer']['enable_progress_bar']).lower()}"]
+        try:
+            command = read_command("train", [*words, *_as_words(settings)])
+            return self.add(command.jobs[0], None).fit
+        except ValueError as error:
+            raise ValueError(f"callbacks.requires.{name}: {error}") from None
+
+
+def plan(command: Command, folder: Path) -> Plan:
+    """Checks a command whole and groups its jobs.
+
+    Args:
+        command: the jobs.
+        folder: of the sweep, or of the single job.
+
+    Raises:
+        ValueError: what is wrong, in one line.
+    """
+    quiet()
+    planner = Planner()
+    for job in command.jobs:
+        planner.add(job, folder / job.name if command.multirun else folder)
+    units = list(planner.units.values())
+    for outputs in {unit.fit.folder.parent.parent for unit in units}:
+        require_writable(outputs)
+    fresh = command.jobs[0].config["fresh"]
+    for unit in units:
+        if fresh and unit.jobs:
+            if kept := unit.fit.set_aside():
+                print(f"fresh=true: what was fitted before lies in {kept}")
+        else:
+            unit.fit.check()
+    required = {name: other for unit in units for name, other in unit.fit.requires.items()}
+    first = {fit.name for fit in required.values()}
+    return Plan(sorted(units, key=lambda unit: unit.fit.name not in first))
+
+
+def check_names(command: Command) -> None:
+    """Raises Mistake for a name or a folder of the command that can't be one."""
+    first = command.jobs[0].config
+    if first["sweep"] is not None and not command.multirun:
+        raise Mistake(f"sweep={first['sweep']}: names a sweep, and needs -m")
+    if first["sweep"] is not None and not re.fullmatch(r"\w[\w.+-]*", first["sweep"]):
+        raise Mistake(f"sweep={first['sweep']}: a name is made of letters, digits and . _ + -")
+    for name in ("outputs", "data"):
+        if not isinstance(first["paths"][name], str) or not first["paths"][name]:
+            raise Mistake(f"paths.{name}={first['paths'][name]}: expects a folder")
+    if type(first["fresh"]) is not bool:
+        raise Mistake(f"fresh={first['fresh']}: expects true or false")
+
+
+def check_trainer(settings: dict) -> None:
+    """Raises ValueError for settings of the trainer that a fit can't be made with."""
+    trainer_settings.require_sensible(settings)
+    import torch
+
+    devices, accelerator = settings["devices"], settings["accelerator"]
+    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    if devices > 1 and on_gpu and devices > torch.cuda.device_count():
+        raise ValueError(
+            f"trainer.devices={devices}: there are {torch.cuda.device_count()} GPUs for a process each; "
+            "trainer.accelerator=cpu has as many as you like"
+        )
+    try:
+        make_trainer(settings, Path("."), [], devices, logger=False)
+    except Exception as error:  # each accelerator, precision and profiler of Lightning's has a kind of its own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"trainer: {reason}") from None
+
+
+def check_pair(config: dict, choices: dict[str, str], offers: dict, datamodule: pl.LightningDataModule) -> None:
+    """Raises ValueError for a model that can't be trained on these data, or not so."""
+    settings, devices = config["trainer"], config["trainer"]["devices"]
+    try:
+        model = build(config["model"], **offers)
+    except Lacks as lacking:
+        if lacking.name not in ("image_shape", "num_classes", "output_range"):
+            raise
+        domain = "images" if "image_shape" in offers else "plane"
+        raise ValueError(not_for(choices["model"], choices["dataset"], domain)) from None
+    for name, without in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():
+        if not model.automatic_optimization and settings.get(name, without) not in (without, None):
+            raise ValueError(
+                f"trainer.{name}={settings[name]}: without effect on {type(model).__name__}, which steps its own "
+                "optimizers; leave it out"
+            )
+    if config["compile"] and not getattr(model, "compiles", True):
+        raise ValueError(f"compile=true: without gain on {type(model).__name__}, see docs/adding.md; leave it out")
+    datamodule.require_enough(getattr(model, "batches_per_step", None) or 1)
+    if devices == 1:
+        return
+    if not getattr(model, "several_processes", False):
+        raise ValueError(
+            f"trainer.devices={devices}: a fit runs on one device unless its model exchanges gradients between "
+            f"processes, as the adversarial ones do and {type(model).__name__} does not; leave it out"
+        )
+    images = devices * datamodule.batch_size * (getattr(model, "batches_per_step", None) or 1)
+    if images > len(datamodule.train[0]):
+        raise ValueError(
+            f"trainer.devices={devices}: their batches together, dataset.batch_size={datamodule.batch_size} each, take "
+            f"{images} images a step and there are only {len(datamodule.train[0])} to train on"
+        )
+
+
+def _as_words(settings: dict, prefix: str = "") -> list[str]:
+    """Nested settings as on a command line: ``a.b=value``."""
+    words = []
+    for key, value in settings.items():
+        words += _as_words(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}={value}"]
+    return words

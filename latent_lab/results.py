@@ -1,0 +1,126 @@
+"""The results in a sweep's folder, and the rows that a table makes of them.
+
+A result says itself how it is shown: which metrics make a table (``headline``: name to ``percent`` or ``number``) and
+over what they are averaged (``repeats``: the draw of the labels and the seed of the fit, or the seed). Those that agree
+in both share a table.
+"""
+
+import math
+import statistics
+from pathlib import Path
+from typing import NamedTuple
+
+from latent_lab.storage import DamagedFile, read_json
+
+LEADING = ("model", "dataset", "n_labels")  # shown first, and always where a job has them
+NOT_SHOWN = ("callbacks", "logger", "trainer", "experiment", "loss")  # groups whose options say what others say too
+HEAVY = ("versions", "overrides", "confusion", "verdict", "requires")  # what no table shows
+
+
+class Spread(NamedTuple):
+    """A metric over repetitions: its mean; the sample standard deviation over draws of the labels, pooled over seeds of
+    the fit; and over seeds, of the means over draws. NaN where there is one only."""
+
+    mean: float
+    draws: float
+    seeds: float
+
+
+def read_results(folder: Path) -> list[dict]:
+    """The results of the jobs in a sweep's folder, each with its ``job_name``, its folder's; a job that wrote none, or
+    wrote one that can't be read, is there as failed."""
+    results = []
+    for job in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if (job / "result.json").exists():
+            try:
+                content = read_json(job / "result.json")
+                results.append({k: v for k, v in content.items() if k not in HEAVY} | {"job_name": job.name})
+            except DamagedFile as error:
+                results.append({"status": "failed", "job_name": job.name, "error": str(error)})
+        elif (job / "train.log").exists() or (job / "config.yaml").exists():
+            results.append({"status": "failed", "job_name": job.name, "error": "no result (running, or killed)"})
+    return results
+
+
+def settings(result: dict) -> dict:
+    """What a job was, with values of their kinds: its choices of groups, its labels, and what its command named."""
+    if "choices" not in result:
+        return {}
+    named = result.get("settings", {})
+    choices = {k: v for k, v in result["choices"].items() if k not in NOT_SHOWN or k in named}
+    labels = {k: result[k] for k in ("n_labels", "label_seed") if result.get(k) is not None}
+    return choices | labels | {k: v for k, v in named.items() if k not in choices}
+
+
+def kinds(results: list[dict]) -> list[list[dict]]:
+    """The results in groups that share a table; what can't be read belongs to none."""
+    groups: dict[tuple, list[dict]] = {}
+    for result in results:
+        if "choices" in result:
+            groups.setdefault((*headline(result).items(), *repeats(result)), []).append(result)
+    return list(groups.values())
+
+
+def headline(result: dict) -> dict[str, str]:
+    """The metrics of a result's table, each with its form."""
+    return result.get("headline") or dict.fromkeys(result.get("metrics", {}), "number")
+
+
+def repeats(result: dict) -> list[str]:
+    """The settings that its table averages over."""
+    return result.get("repeats", ["seed"])
+
+
+def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
+    """Jobs of one kind that differ only in what is repeated become one row.
+
+    Returns:
+        the settings in which rows differ, and the rows: these settings, how many ``draws`` and ``seeds``, for each
+        metric a :class:`Spread`; ``failed`` counts the failures.
+    """
+    with_settings = [(result, values) for result in results if (values := settings(result))]
+    repeated = repeats(results[0]) if results else []
+    keys = list(dict.fromkeys(key for _, values in with_settings for key in values if key not in repeated))
+    keys = [*(k for k in LEADING if k in keys), *(k for k in keys if k not in LEADING)]
+    varying = [k for k in keys if len({str(values.get(k)) for _, values in with_settings}) > 1]
+    shown = [k for k in keys if k in varying or k in LEADING]
+    groups: dict[tuple, dict[tuple, dict]] = {}
+    for result, values in sorted(with_settings, key=lambda pair: pair[0].get("created", "")):
+        # One setting is one row, even where its name in the table is another's; one draw counts once, the newest.
+        key = (*(_hashable(values.get(k)) for k in shown), result.get("setting"))
+        repetition = tuple(result.get(k) for k in ("seed", "label_seed"))
+        groups.setdefault(key, {})[repetition] = result | {"row": [values.get(k) for k in shown]}
+    rows = []
+    for _, members in sorted(groups.items(), key=lambda item: [_sortable(v) for v in item[0]]):
+        good = {repetition: m for repetition, m in members.items() if m["status"] == "ok"}
+        first = next(iter(members.values()))
+        row = dict(zip(shown, first["row"], strict=True)) | {"failed": len(members) - len(good)}
+        row |= {"seeds": len({seed for seed, _ in good}), "draws": len({draw for _, draw in good})}
+        for metric in headline(first):
+            row[metric] = spread({k: m["metrics"][metric] for k, m in good.items() if metric in m["metrics"]})
+        rows.append(row)
+    return shown, rows
+
+
+def spread(values: dict[tuple, float]) -> Spread:
+    """The spread of a metric by (seed, draw)."""
+    by_seed: dict = {}
+    for (seed, _), value in values.items():
+        by_seed.setdefault(seed, []).append(value)
+    if not by_seed:
+        return Spread(math.nan, math.nan, math.nan)
+    means = [statistics.fmean(draws) for draws in by_seed.values()]
+    variances = [statistics.variance(draws) for draws in by_seed.values() if len(draws) > 1]
+    return Spread(
+        statistics.fmean(values.values()),
+        math.sqrt(statistics.fmean(variances)) if variances else math.nan,
+        statistics.stdev(means) if len(means) > 1 else math.nan,
+    )
+
+
+def _hashable(value):
+    return str(value) if isinstance(value, list | dict) else value
+
+
+def _sortable(value) -> tuple:
+    return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, str(value))

@@ -1,0 +1,190 @@
+"""Trains a fit: from the start, from where it stopped, or not at all where it is found finished."""
+
+import logging
+import time
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint, TQDMProgressBar
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.plugins.environments import LightningEnvironment
+
+from callbacks.analyses.base import Analysis
+from callbacks.observers.epoch_seed import EpochSeed
+from latent_lab.checkpoints import AtomicCheckpointIO, Checkpoints, load_checkpoint
+from latent_lab.fits import Fit
+from latent_lab.folders import timestamp
+from latent_lab.opened import OpenFit
+from latent_lab.processes import UnwrappedDDP, launch
+from latent_lab.storage import read_json, write_json
+from latent_lab.targets import build, resolve
+
+log = logging.getLogger("train")
+BATCHES_PER_REFRESH = 20  # of the progress bar, which costs as much as a small step
+COUNTS = ("active_units", "test_nll_samples", "test_nll_images")  # Lightning logs floats only
+
+
+def find_or_train(fit: Fit, datamodule: pl.LightningDataModule) -> bool:
+    """Leaves the fit finished: trained by this process, continued, or found.
+
+    Returns:
+        whether it was there before.
+    """
+    if fit.finished:
+        log.info(f"fit {fit.name}: found finished, {fit.record['epochs']} epochs")
+        if otherwise := fit.watched_otherwise():
+            log.info(f"fit {fit.name}: was watched with other settings: {otherwise}; fresh=true trains anew")
+        return True
+    with fit.lock(on_wait=lambda owner: log.info(f"fit {fit.name}: {owner} trains it, waiting")):
+        if fit.finished:
+            log.info(f"fit {fit.name}: finished meanwhile")
+            return True
+        train(fit, datamodule)
+    return False
+
+
+def train(fit: Fit, datamodule: pl.LightningDataModule, observers: list[pl.Callback] = ()) -> None:
+    """Trains the fit, from the start or from its last checkpoint, to its end; ``observers`` may watch.
+
+    On several devices, each has a process of its own, and this one waits for them.
+    """
+    resume_step = None
+    if fit.checkpoint.exists():
+        state = load_checkpoint(fit.checkpoint)
+        resume_step, budget = state["global_step"], fit.config["trainer"]
+        whole = f"{budget['max_epochs']}" if budget["max_epochs"] != -1 else f"at most {budget['max_steps']} updates"
+        log.info(f"fit {fit.name}: continues after epoch {state['epoch'] + 1} of {whole}")
+    else:
+        log.info(f"fit {fit.name}: trains anew" + (f" ({why})" if (why := fit.why_new()) else ""))
+    fit.create()
+    if (devices := fit.config["trainer"]["devices"]) == 1:
+        _train_here(fit, resume_step, observers, datamodule)
+    else:
+        launch(devices, _train_here, fit, resume_step, observers)
+
+
+def _train_here(
+    fit: Fit, resume_step: int | None, observers: list[pl.Callback], datamodule: pl.LightningDataModule | None = None
+) -> None:
+    """Trains in this process, alone or as one of several: the first of them writes what there is to write."""
+    quiet()
+    start, config = time.perf_counter(), fit.config
+    datamodule = datamodule or build(config["dataset"])
+    required = {name: OpenFit(other.folder).model for name, other in fit.requires.items()}
+    pl.seed_everything(config["seed"], verbose=False)
+    model = build(config["model"], **fit.data["offers"])
+    if config["compile"]:
+        model.compile()
+    callbacks = [build(c, fit_folder=fit.folder, **required) for c in configured(config, "observers")]
+    if config["trainer"]["enable_progress_bar"] is not False:
+        callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH))
+    chooser = next((callback for callback in callbacks if hasattr(callback, "score")), None)
+    callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, Checkpoints(fit.folder, chooser)]
+    loggers = make_loggers(config, fit.folder, fit.name, resume_step)
+    trainer = make_trainer(config["trainer"], fit.folder, callbacks, config["trainer"]["devices"], logger=loggers)
+    trainer.fit(model, datamodule, ckpt_path=None if resume_step is None else fit.checkpoint)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if not trainer.is_global_zero:
+        return
+    seconds, images = time.perf_counter() - start, trainer.current_epoch * len(datamodule.train[0])
+    fit.write_record(
+        status="finished", finished=timestamp(), seconds=round(seconds, 3), epochs=trainer.current_epoch,
+        updates=trainer.global_step, precision=config["trainer"]["precision"], device=str(model.device),
+        continued=resume_step is not None,
+        images_per_second=None if resume_step is not None else round(images / seconds),
+    )  # fmt: skip
+
+
+def configured(config: dict, group: str) -> list[dict]:
+    """The callbacks of a group (``observers`` or ``analyses``) that are not switched off with null."""
+    return [callback for callback in (config["callbacks"][group] or {}).values() if callback is not None]
+
+
+def require_described(config: dict) -> None:
+    """Raises ValueError for a callback or a logger that is none, or that this project sees to itself."""
+    kinds = {"callbacks.observers": pl.Callback, "callbacks.analyses": Analysis, "logger": Logger}
+    for place, kind in kinds.items():
+        group = config["logger"] if place == "logger" else config["callbacks"][place.partition(".")[2]]
+        for name, described in (group or {}).items():
+            if described is None:
+                continue
+            if not isinstance(described, dict) or "_target_" not in described:
+                raise ValueError(f"{place}.{name}: expects a group of settings with a _target_, or null")
+            if not issubclass(cls := resolve(described["_target_"]), kind):
+                raise ValueError(f"{place}.{name}: {described['_target_']} is no {kind.__name__}")
+            if issubclass(cls, Checkpoint):
+                raise ValueError(f"{place}.{name}: this project sees to checkpoints itself; leave it out")
+    for name, settings in (config["callbacks"]["requires"] or {}).items():
+        if not isinstance(settings, dict):
+            raise ValueError(f"callbacks.requires.{name}: expects a group of settings, of the fit that callbacks need")
+
+
+def make_loggers(config: dict, folder: Path, name: str, resume_step: int | None = None) -> list[Logger]:
+    """The loggers of a fit, or of a job, which write into its folder.
+
+    Args:
+        config: with ``logger``, name to a logger's configuration.
+        folder: of the fit or the job.
+        name: of the run, for those that ask for one.
+        resume_step: the step that a fit continues from: what TensorBoard was told of later ones is taken back.
+    """
+    made = []
+    for logger in (config["logger"] or {}).values():
+        continued = resume_step is not None and issubclass(resolve(logger["_target_"]), TensorBoardLogger)
+        taken_back = {"purge_step": resume_step + 1} if continued else {}
+        made.append(build(logger | taken_back, save_dir=str(folder), name=name))
+    return made
+
+
+def make_trainer(settings: dict, folder: Path, callbacks: list[pl.Callback], devices: int = 1, **more) -> pl.Trainer:
+    """A Lightning trainer with this project's checkpoints: of one device, or in one of several processes that share
+    the work (the samplers of a data module see to their shares).
+
+    Within a job of Slurm, Lightning would requeue the job by itself, and would load any ``hpc_ckpt_*`` in its root over
+    the weights it is given, in a test as well. So it is told that there is no cluster, and its root is a folder that does
+    not exist.
+    """
+    more["devices"] = devices
+    plugins: list = [AtomicCheckpointIO()]
+    if devices > 1:
+        more |= {"strategy": UnwrappedDDP(), "use_distributed_sampler": False}
+    else:
+        plugins.append(LightningEnvironment())
+    context = {"callbacks": callbacks, "plugins": plugins, "default_root_dir": str(folder / "nothing of Lightning's")}
+    checkpoints = any(isinstance(callback, Checkpoints) for callback in callbacks)
+    return pl.Trainer(**settings | more, **context, enable_checkpointing=checkpoints)
+
+
+def test_metrics(config: dict, model: pl.LightningModule, datamodule: pl.LightningDataModule, folder: Path) -> dict:
+    """The model's own figures on the test set: ``test_elbo``, ``test_nll``, ``active_units``, ..."""
+    trainer = make_trainer(config["trainer"], folder, [EpochSeed(config["seed"])], logger=False, profiler=None)
+    logged = trainer.test(model, datamodule, verbose=False)[0]
+    metrics = {name.replace("/", "_").replace("test_active", "active"): value for name, value in logged.items()}
+    return {name: int(value) if name in COUNTS else value for name, value in metrics.items()}
+
+
+def stored_test_metrics(fit: Fit, opened: OpenFit) -> dict:
+    """:func:`test_metrics` of a fit, computed once."""
+    if not fit.test_file.exists():
+        write_json(fit.test_file, test_metrics(fit.config, opened.model, opened.datamodule, fit.folder))
+    return read_json(fit.test_file)
+
+
+def quiet() -> None:
+    """Silences what Lightning says of every trainer, and its advice on workers: the data lie in memory."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*callbacks used to create the checkpoint need to be provided.*",
+        ".*is smaller than the logging interval.*",
+        ".*LeafSpec.*is deprecated.*",
+        ".*GPU available but not used.*",
+        ".*recommended to use .*sync_dist=True.*",  # each process evaluates the whole, to the same figures
+        ".*`srun` command is available.*",
+        ".*litlogger.*",
+    ):
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,55 @@
+"""What constructors ask of their arguments: ``ValueError``, in one line that names the setting."""
+
+import math
+from collections.abc import Iterable
+
+NOT_IN_A_FIT = "it only raises"
+
+
+def require_positive(**numbers: float) -> None:
+    """Raises ValueError for the first number that is not greater than zero, by its name."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
+            raise ValueError(f"{name}={number}: expects a positive number")
+
+
+def require_non_negative(**numbers: float) -> None:
+    """Raises ValueError for the first number that is less than zero or none at all, by its name."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
+            raise ValueError(f"{name}={number}: expects a number from 0")
+
+
+def require_share(**numbers: float) -> None:
+    """Raises ValueError for the first number that is not from 0 to below 1, by its name."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < 1:
+            raise ValueError(f"{name}={number}: expects a number from 0 to below 1")
+
+
+def require_steps(**counts: int) -> None:
+    """Raises ValueError for the first that is not a whole number, by its name."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise ValueError(f"{name}={count}: expects a whole number of steps")
+
+
+def require_one_of(accepted: Iterable[str], **chosen: str) -> None:
+    """Raises ValueError for the first choice that is none of the accepted ones, by its name."""
+    for name, choice in chosen.items():
+        if choice not in accepted:
+            raise ValueError(f"{name}={choice}: accepted are {', '.join(accepted)}")
+
+
+def require_betas(betas: tuple[float, float]) -> None:
+    """Raises ValueError for decay rates that Adam can't take."""
+    if len(betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in betas):
+        raise ValueError(f"model.betas={list(betas)}: expects two numbers from 0 to below 1")
+
+
+def require_image_shape(image_shape: tuple[int, int, int], divisor: int = 1) -> None:
+    """Raises ValueError for what is not channels, height and width, or for sides that ``divisor`` does not divide."""
+    if len(image_shape) != 3 or not all(type(side) is int and side > 0 for side in image_shape):
+        raise ValueError(f"image_shape={list(image_shape)}: expects channels, height and width")
+    if image_shape[1] % divisor or image_shape[2] % divisor:
+        raise ValueError(f"image_shape={list(image_shape)}: this network needs sides that divide by {divisor}")
