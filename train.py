@@ -26,10 +26,12 @@ def main() -> int:
 
         from latent_lab import folders, report
         from latent_lab.launchers import launcher
+        from latent_lab.logs import require_logging
         from latent_lab.plan import check_names, plan
 
         check_names(command)
         launch = launcher(command.hydra["launcher"])
+        require_logging(command.hydra["job_logging"])
         first, choices = command.jobs[0].config, command.jobs[0].choices
         outputs = Path(first["paths"]["outputs"])
         if command.multirun:
@@ -37,6 +39,8 @@ def main() -> int:
         else:
             folder = outputs / "runs" / f"{folders.short_time()}-{choices['model']}-{choices['dataset']}"
         planned = plan(command, folder)
+        if not first["sweep"]:  # another command may have begun in the same second
+            folder = planned.moved(folder, folders.new_folder(folder.parent, folder.name))
     except (ValueError, TypeError, OSError) as error:
         fail(error, "train.py")
 

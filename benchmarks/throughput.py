@@ -18,12 +18,12 @@ With model=dcgan or model=wgan_gp, in real images a second, at the model's own b
     bare         a plain loop, nothing computed that is not needed; without ours' moving average of the generator
     ours         as above, with the losses' history; not what comes once an epoch: validation, scores, sheets
     common       the step as commonly published, over a DataLoader as torchvision's above (adversarial_steps.py)
-    compile, bf16, bf16+compile (with --fast)   ours in those modes
+    bf16 (with --fast)   ours in that mode
 
 Figures are medians over the rounds; ratios are taken within each round, since machines drift. Whole epochs count, their
 checkpoints and logging included; the first epoch (warm-up, compilation) does not. --steps N makes an epoch of N
 updates, on which its end then weighs more. On a machine with other work, --clock cpu counts this process's time alone;
-take it with OMP_NUM_THREADS=1, since threads add up. Settings are those of train.py.
+take it with OMP_NUM_THREADS=1, since threads add up. All run on the CPU. Settings are those of train.py.
 """
 
 import argparse
@@ -36,6 +36,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,20 +47,46 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import adversarial_steps
 import pytorch_lightning as pl
 import torch
-from hydra.utils import get_class
 from pythae_trainer import train_with_pythae
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 from torchvision.transforms import ToTensor
 
-from latent_lab import command as compose
-from latent_lab import training as fitting
-from latent_lab import fits as runs
-from datamodules.images import to_unit_range
+from datamodules.images import Images, to_unit_range
+from latent_lab.command import Job, read_command
+from latent_lab.plan import Planner
+from latent_lab.targets import build, resolve
+from latent_lab.training import quiet, train
 from lightning_modules.adversarial import Adversarial
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+DEFAULTS = ("model=vae_mlp", "dataset=mnist", "trainer.accelerator=cpu")  # which settings may name otherwise
+
+
+@dataclass
+class Race:
+    """What all contestants run.
+
+    Attributes:
+        job: the command's, as train.py would be given it.
+        data: its data module, set up.
+        clock: gives the seconds now.
+        epochs: timed ones.
+        updates: in an epoch.
+        images_per_update: of all batches that the model takes in a step.
+    """
+
+    job: Job
+    data: Images
+    clock: Callable[[], float]
+    epochs: int
+    updates: int
+    images_per_update: int
+
+    def model(self) -> pl.LightningModule:
+        """A new one, in training mode."""
+        return build(self.job.config["model"], **self.data.offers).train()
 
 
 class EpochClock(pl.Callback):
@@ -75,21 +103,11 @@ class EpochClock(pl.Callback):
         self.seconds = self.clock() - self.start
 
 
-def updates(config: dict) -> int:
-    """In an epoch."""
-    return config["trainer"]["limit_train_batches"]
-
-
-def images_per_update(config: dict) -> int:
-    return config["dataset"]["batch_size"] * config["dataset"]["batches_per_step"]
-
-
 def vae_step(model):
     optimizer = torch.optim.Adam(model.parameters(), lr=model.lr, fused=True)
 
     def update(x: torch.Tensor) -> None:
-        reconstruction, kl, _ = model(model.see((x, None)))
-        loss = reconstruction.mean() + model.beta * kl.sum(1).mean()
+        loss = model.loss(model(model.see((x, None))), model.beta)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -97,22 +115,20 @@ def vae_step(model):
     return update
 
 
-def timed_epochs(batches, update, config: dict, epochs: int) -> float:
+def timed_epochs(batches, update, race: Race) -> float:
     """Images a second of a plain loop over ``batches()``, after twenty updates of warm-up."""
     for x in itertools.islice(batches(), 20):
         update(x)
-    clock, images = CLOCKS[config["clock"]], 0
-    start = clock()
-    for _ in range(epochs):
-        for x in itertools.islice(batches(), updates(config)):
+    images, start = 0, race.clock()
+    for _ in range(race.epochs):
+        for x in itertools.islice(batches(), race.updates):
             update(x)
             images += len(x)
-    return images / (clock() - start)
+    return images / (race.clock() - start)
 
 
-def bare(config: dict, data, epochs: int) -> float:
-    model = fitting.build(config["model"]).train()
-    images, size = to_unit_range(data.train.images), images_per_update(config)
+def bare(race: Race) -> float:
+    model, images, size = race.model(), to_unit_range(race.data.train.images), race.images_per_update
     if isinstance(model, Adversarial):
         images, update = model.scaled(images), adversarial_steps.bare(model)
     else:
@@ -122,46 +138,49 @@ def bare(config: dict, data, epochs: int) -> float:
         order = torch.randperm(len(images))
         return (images[order[i : i + size]] for i in range(0, len(images) - size + 1, size))
 
-    return timed_epochs(batches, update, config, epochs)
+    return timed_epochs(batches, update, race)
 
 
-def torchvision_loop(config: dict, data, epochs: int) -> float:
+def torchvision_loop(race: Race) -> float:
     import torchvision
     from torch.utils.data import Subset
 
-    model = fitting.build(config["model"]).train()
+    model = race.model()
     if isinstance(model, Adversarial):
         transform, update = adversarial_steps.common_transform(model), adversarial_steps.common(model)
     else:
         transform, update = ToTensor(), vae_step(model)
-    dataset = getattr(torchvision.datasets, data.name)(config["dataset"]["root"], transform=transform)
-    dataset = Subset(dataset, range(len(data.train.images)))
-    loader = DataLoader(dataset, images_per_update(config), shuffle=True, drop_last=True)
-    return timed_epochs(lambda: (x for x, _ in loader), update, config, epochs)
+    dataset = getattr(torchvision.datasets, race.data.name)(race.job.config["dataset"]["root"], transform=transform)
+    dataset = Subset(dataset, range(len(race.data.train.images)))
+    loader = DataLoader(dataset, race.images_per_update, shuffle=True, drop_last=True)
+    return timed_epochs(lambda: (x for x, _ in loader), update, race)
 
 
-def ours(config: dict, data, epochs: int, validate: bool = False, precision: str = "32-true", compiled: bool = False):
-    trainer = {"max_epochs": epochs + 1, "precision": precision, "limit_val_batches": 1.0 if validate else 0}
-    history = {name: callback for name, callback in config["callbacks"]["fit"].items() if name == "history"}
-    config = config | {"compile": compiled, "callbacks": {"fit": history, "post_fit": {}}}
-    config["trainer"] = config["trainer"] | trainer
-    clock = EpochClock(CLOCKS[config["clock"]])
+def ours(race: Race, validate: bool = False, precision: str = "32-true", compiled: bool = False) -> float:
+    config = race.job.config
+    observers = {name: observer for name, observer in config["callbacks"]["observers"].items() if name == "history"}
+    budget = {"max_epochs": race.epochs + 1, "limit_train_batches": race.updates, "precision": precision}
+    config = config | {
+        "compile": compiled,
+        "trainer": config["trainer"] | budget | {"limit_val_batches": None if validate else 0},
+        "callbacks": {"requires": {}, "observers": observers, "analyses": {}},
+    }
+    clock = EpochClock(race.clock)
     with tempfile.TemporaryDirectory() as folder:
-        config["paths"] = {"outputs": folder}
-        fit = runs.Fit(config, "benchmark", Path(folder))
-        fitting.train(config, fit, fitting.build(config["dataset"]), [clock])
-    return epochs * updates(config) * images_per_update(config) / clock.seconds
+        paths = config["paths"] | {"outputs": folder}
+        unit = Planner().add(replace(race.job, config=config | {"paths": paths}), None)
+        train(unit.fit, unit.datamodule, [clock])
+    return race.epochs * race.updates * race.images_per_update / clock.seconds
 
 
-def pythae(config: dict, data, epochs: int, **optimizer) -> float:
-    images, targets = (split[: updates(config) * images_per_update(config)] for split in data.train)
-    model, clock = fitting.build(config["model"]), CLOCKS[config["clock"]]
-    arguments = (model, to_unit_range(images), targets, config["dataset"]["batch_size"], epochs, clock)
-    return epochs * len(images) / train_with_pythae(*arguments, **optimizer)
+def pythae(race: Race, **optimizer) -> float:
+    images, targets = (split[: race.updates * race.images_per_update] for split in race.data.train)
+    arguments = (race.model(), to_unit_range(images), targets, race.data.batch_size, race.epochs, race.clock)
+    return race.epochs * len(images) / train_with_pythae(*arguments, **optimizer)
 
 
-def contestants(adversarial: bool, fast: bool) -> dict:
-    """Name to a function of config, data and epochs, which gives images a second."""
+def contestants(adversarial: bool, fast: bool) -> dict[str, Callable[[Race], float]]:
+    """Name to a function that gives images a second."""
     found = {"bare": bare, "ours": ours}
     if adversarial:
         found["common"] = torchvision_loop
@@ -170,26 +189,26 @@ def contestants(adversarial: bool, fast: bool) -> dict:
         if find_spec("pythae"):
             found |= {"pythae": partial(pythae, fused=True), "pythae as it comes": pythae}
     if fast:
-        found |= {"compile": partial(ours, compiled=True)} if adversarial else {}
         found["bf16"] = partial(ours, precision="bf16-mixed")
-        found["bf16+compile"] = partial(ours, precision="bf16-mixed", compiled=True)
+        found |= {} if adversarial else {"bf16+compile": partial(ours, precision="bf16-mixed", compiled=True)}
     return found
 
 
-def configuration(settings: list[str], batch: int | None) -> dict:
-    sizes = [] if batch is None else [f"dataset.batch_size={batch}"]
-    command = compose.read_command("train", ["model=vae_mlp", "dataset=mnist", *settings, *sizes])
-    return fitting.plain(command.jobs[0]) | {"model_name": command.choices[0]["model"]}
+def read_job(settings: list[str], batch: int | None) -> Job:
+    """The job of a command of these settings, which take the place of the defaults."""
+    named = {word.partition("=")[0] for word in settings}
+    words = [word for word in DEFAULTS if word.partition("=")[0] not in named] + settings
+    return read_command("train", [*words, *([] if batch is None else [f"dataset.batch_size={batch}"])]).jobs[0]
 
 
-def race(rivals: dict, config: dict, data, rounds: int, epochs: int, progress: Console) -> dict[str, list[float]]:
+def run(rivals: dict, race: Race, rounds: int, progress: Console) -> dict[str, list[float]]:
     """Images a second of each, in each round."""
     rates: dict[str, list[float]] = {name: [] for name in rivals}
     for number, (name, rival) in itertools.product(range(rounds), rivals.items()):
-        progress.print(f"batch {config['dataset']['batch_size']}, round {number + 1}/{rounds}: {name}")
+        progress.print(f"batch {race.data.batch_size}, round {number + 1}/{rounds}: {name}")
         # the bars are drawn as for a user, into a buffer
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            rates[name].append(rival(config, data, epochs))
+            rates[name].append(rival(race))
     return rates
 
 
@@ -217,21 +236,22 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="as for train.py; model=vae_mlp dataset=mnist unless given")
     arguments = parser.parse_intermixed_args()
     logging.disable(logging.WARNING)
-    fitting.quiet()
+    quiet()
 
     console, progress = Console(width=100, file=sys.stdout), Console(file=sys.stderr)
-    target = get_class(configuration(arguments.settings, None)["model"]["_target_"])
+    target = resolve(read_job(arguments.settings, None).config["model"]["_target_"])
     adversarial = issubclass(target, Adversarial)
     for batch in arguments.batch or ([None] if adversarial else [128, 512]):
-        config = configuration(arguments.settings, batch) | {"clock": arguments.clock}
-        data = fitting.build(config["dataset"])
+        job = read_job(arguments.settings, batch)
+        data = build(job.config["dataset"])
         data.setup()
-        whole = len(data.train.images) // images_per_update(config)
-        config["trainer"]["limit_train_batches"] = min(arguments.steps or whole, whole)
-        rivals = contestants(adversarial, arguments.fast)
-        rates = race(rivals, config, data, arguments.rounds, arguments.epochs, progress)
-        size, threads = config["dataset"]["batch_size"], torch.get_num_threads()
-        console.print(table(rates, f"{config['model_name']}, batch {size}, {threads} threads, {arguments.clock} time"))
+        model = build(job.config["model"], **data.offers)
+        size = data.batch_size * (getattr(model, "batches_per_step", None) or 1)
+        whole = len(data.train.images) // size
+        race = Race(job, data, CLOCKS[arguments.clock], arguments.epochs, min(arguments.steps or whole, whole), size)
+        rates = run(contestants(adversarial, arguments.fast), race, arguments.rounds, progress)
+        threads = f"{torch.get_num_threads()} threads, {arguments.clock} time"
+        console.print(table(rates, f"{job.choices['model']}, batch {data.batch_size}, {threads}"))
 
 
 if __name__ == "__main__":

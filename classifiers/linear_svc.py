@@ -1,5 +1,6 @@
 """The linear support vector machine on latent codes, as the few-label exercise states it."""
 
+import math
 import warnings
 
 import numpy as np
@@ -39,7 +40,7 @@ class LinearSVCHead:
         for name, value in {"C": C, "tol": tol, "max_iter": max_iter, "C_per_label": C_per_label}.items():
             if name == "C_per_label" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise ValueError(f"classifier.{name}={value}: expects a positive number")
         if scaling not in SCALINGS:
             raise ValueError(f"classifier.scaling={scaling}: accepted are {', '.join(SCALINGS)}")

@@ -87,12 +87,18 @@ class IdxImages(Images):
             raise DataError(f"{self._raw / absent[0]}: absent; {ways_out}")
         import torchvision
 
+        made = [folder for folder in (self._raw, self._raw.parent, self.root) if not folder.exists()]
+        lock = self._raw / ".download.lock"
         try:
             self._raw.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._raw / ".download.lock"), contextlib.redirect_stdout(io.StringIO()):
+            with FileLock(lock), contextlib.redirect_stdout(io.StringIO()):
                 getattr(torchvision.datasets, self.name)(str(self.root), download=True)
         except (OSError, RuntimeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            lock.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # one that holds a part of the files stays
+                for folder in made:
+                    folder.rmdir()
             raise DataError(
                 f"{self._raw / absent[0]}: absent, and the download failed ({reason}); {ways_out}, or try "
                 "dataset=digits, which needs no download"

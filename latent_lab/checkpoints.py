@@ -1,4 +1,4 @@
-"""Checkpoints of a fit: ``last.ckpt`` after every epoch, and ``best.ckpt`` of the epoch that an observer scored best."""
+"""Checkpoints of a fit: ``last.ckpt`` after each epoch, and ``best.ckpt`` of the epoch that an observer scored best."""
 
 import math
 from pathlib import Path
@@ -16,9 +16,9 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 class Checkpoints(Checkpoint):
     """Writes both; Lightning calls it after all other callbacks.
 
-    What is best is remembered by epoch and score alone, within the checkpoint: Lightning's own callback remembers paths,
-    and forgets the best where a folder was renamed. The best is written first: after a crash between the two, the epoch
-    is trained again from ``last.ckpt`` and both are written anew.
+    What is best is remembered by epoch and score alone, within the checkpoint: Lightning's own callback remembers
+    paths, and forgets the best where a folder was renamed. The best is written first: after a crash between the two,
+    the epoch is trained again from ``last.ckpt`` and both are written anew.
 
     Args:
         folder: of the fit.

@@ -116,8 +116,8 @@ def folder_name(words: list[str]) -> str:
 
 
 def _combinations(overrides: list[Override], composer: Composer, multirun: bool) -> Iterator[list[Override]]:
-    """The overrides of each job. In a sweep also what an experiment's file sweeps (``hydra.sweeper.params``), unless the
-    command names it."""
+    """The overrides of each job. In a sweep also what an experiment's file sweeps (``hydra.sweeper.params``), unless
+    the command names it."""
     given = {o.key_or_group for o in overrides}
     for combination in itertools.product(*map(_values, overrides)):
         filed = composer.template(list(combination)).hydra["sweep"] if multirun else {}
@@ -240,6 +240,6 @@ def parse(word: str) -> Override:
         except HydraException:
             pass
     raise Mistake(
-        f"can't read '{word}': a value with brackets, quotes, braces, colons or equal signs is put in quotes of its own, as "
-        f"\"{key}='...'\""
+        f"can't read '{word}': a value with brackets, quotes, braces, colons or equal signs is put in quotes of its "
+        f"own: \"{key}='...'\""
     )

@@ -61,7 +61,7 @@ class Composer:
             try:
                 self._composed[groups] = compose(self.config_name, list(groups), return_hydra_config=True)
             except (HydraException, OmegaConfBaseException, ValueError) as error:
-                raise Mistake(self._explain(error)) from None
+                raise Mistake(self._explain(error, overrides)) from None
             self._require_own_hydra(self._composed[groups])
         return self._composed[groups]
 
@@ -103,7 +103,7 @@ class Composer:
                 words = ", ".join(options)
                 raise Mistake(f"{group}={option}: unknown{nearest(str(option), options)}; accepted are {words}")
 
-    def _explain(self, error: Exception) -> str:
+    def _explain(self, error: Exception, overrides: list[Override]) -> str:
         text = str(error)
         if found := re.search(
             r"Could not (?:override|delete from config\. The config key|append to config)[^']*'([^']+)'", text
@@ -114,7 +114,10 @@ class Composer:
             return self.unknown(key, self.base)
         options = getattr(error, "options", None)
         more = [f"accepted are {', '.join(options)}"] if options else str(error.__cause__ or "").splitlines()[:1]
-        return "; ".join([" ".join(text.split("\nSee http")[0].splitlines()[: 1 if more else None]), *more])
+        words = " ".join(o.input_line for o in overrides)
+        return f"{words}: " + "; ".join(
+            [" ".join(text.split("\nSee http")[0].splitlines()[: 1 if more else None]), *more]
+        )
 
     def unknown(self, key: str, config: DictConfig) -> str:
         """That there is no such setting, what is nearest, and what stands where it would stand."""
@@ -184,7 +187,7 @@ class Template:
         self.hydra = {
             "mode": str(getattr(hydra.mode, "name", hydra.mode)),
             "launcher": OmegaConf.to_container(hydra.launcher) if OmegaConf.is_dict(hydra.launcher) else {},
-            "job_logging": OmegaConf.to_container(hydra.job_logging),
+            "job_logging": _job_logging(hydra),
             "sweep": dict(hydra.sweeper.get("params") or {}),
         }  # fmt: skip
         OmegaConf.set_struct(config, False)
@@ -207,6 +210,17 @@ class Template:
 
 class _Entangled(Exception):
     """Another value is made of the swept one, which is named: each of its values needs a configuration of its own."""
+
+
+def _job_logging(hydra: DictConfig) -> dict:
+    """``hydra.job_logging``, louder where ``hydra.verbose`` asks for it: of everything, or of the named loggers."""
+    config = OmegaConf.to_container(hydra.job_logging)
+    if hydra.verbose is True:
+        config["root"]["level"] = "DEBUG"
+    elif hydra.verbose:
+        names = [hydra.verbose] if isinstance(hydra.verbose, str) else hydra.verbose
+        config["loggers"] = config.get("loggers", {}) | {name: {"level": "DEBUG"} for name in names}
+    return config
 
 
 def _places(config, key: str, mark: str, path: tuple = ()):

@@ -117,7 +117,7 @@ class Fit:
             self.write_record(status="training", label=self.label, created=timestamp())
 
     def watched_otherwise(self) -> str:
-        """How the observers of a fit that was found differ from those asked for, where that decides no number; or ''."""
+        """How the observers of a fit that was found differ from those asked for, in what decides no number; or ''."""
         from omegaconf import OmegaConf
 
         file = self.folder / "config.yaml"

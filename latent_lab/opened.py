@@ -47,8 +47,7 @@ class OpenFit:
         now, then = describe(datamodule)["fingerprint"], self.identity["data"]["fingerprint"]
         if now != then:
             at = str(_first_path(self.config["dataset"]) or type(datamodule).__name__)
-            raise ValueError(f"{self.name}: {at} holds other data now than it was trained on; what it makes of them would "
-                             "be compared with another fit's figures")  # fmt: skip
+            raise ValueError(f"{self.name}: {at} holds other data now than it was trained on")
         return datamodule
 
     @property

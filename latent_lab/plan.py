@@ -25,11 +25,14 @@ from latent_lab.training import configured, make_loggers, make_trainer, quiet, r
 
 @dataclass
 class PlannedJob:
-    """A job and where its result goes."""
+    """A job, where its result goes, and the fit and the data as it looks at them: jobs of one fit may differ in what
+    only the test reads."""
 
     job: Job
     config: dict
     folder: Path
+    fit: Fit
+    datamodule: pl.LightningDataModule
 
 
 @dataclass
@@ -46,6 +49,12 @@ class Plan:
     """The units of a command, those that others require first."""
 
     units: list[Unit]
+
+    def moved(self, old: Path, new: Path) -> Path:
+        """Has the jobs that were to write below one folder write below another; returns that."""
+        for job in (job for unit in self.units for job in unit.jobs):
+            job.folder = new / job.folder.relative_to(old)
+        return new
 
 
 class Planner:
@@ -86,7 +95,7 @@ class Planner:
         fit = self._fit(config, choices, data)
         unit = self.units.setdefault(fit.name, Unit(fit, datamodule))
         if folder is not None:
-            unit.jobs.append(PlannedJob(job, config, folder))
+            unit.jobs.append(PlannedJob(job, config, folder, fit, datamodule))
         return unit
 
     def _completed(self, job: Job) -> dict:
@@ -210,7 +219,11 @@ def check_pair(config: dict, choices: dict[str, str], offers: dict, datamodule: 
             )
     if config["compile"] and not getattr(model, "compiles", True):
         raise ValueError(f"compile=true: without gain on {type(model).__name__}, see docs/adding.md; leave it out")
-    datamodule.require_enough(getattr(model, "batches_per_step", None) or 1)
+    together = getattr(model, "batches_per_step", None) or 1
+    datamodule.require_enough(together)
+    train = len(datamodule.train_dataloader()) // (together * devices)
+    val, test = len(datamodule.val_dataloader()), len(datamodule.test_dataloader())
+    trainer_settings.require_batches(settings, train, val, test)
     if devices == 1:
         return
     if not getattr(model, "several_processes", False):
@@ -218,7 +231,7 @@ def check_pair(config: dict, choices: dict[str, str], offers: dict, datamodule: 
             f"trainer.devices={devices}: a fit runs on one device unless its model exchanges gradients between "
             f"processes, as the adversarial ones do and {type(model).__name__} does not; leave it out"
         )
-    images = devices * datamodule.batch_size * (getattr(model, "batches_per_step", None) or 1)
+    images = devices * datamodule.batch_size * together
     if images > len(datamodule.train[0]):
         raise ValueError(
             f"trainer.devices={devices}: their batches together, dataset.batch_size={datamodule.batch_size} each, take "

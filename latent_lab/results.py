@@ -110,11 +110,12 @@ def spread(values: dict[tuple, float]) -> Spread:
     if not by_seed:
         return Spread(math.nan, math.nan, math.nan)
     means = [statistics.fmean(draws) for draws in by_seed.values()]
-    variances = [statistics.variance(draws) for draws in by_seed.values() if len(draws) > 1]
+    free = [len(draws) - 1 for draws in by_seed.values()]  # degrees of freedom
+    squares = [n * statistics.variance(draws) for n, draws in zip(free, by_seed.values(), strict=True) if n]
     return Spread(
         statistics.fmean(values.values()),
-        math.sqrt(statistics.fmean(variances)) if variances else math.nan,
-        statistics.stdev(means) if len(means) > 1 else math.nan,
+        math.sqrt(sum(squares) / sum(free)) if squares else math.nan,
+        math.sqrt(statistics.variance(means)) if len(means) > 1 else math.nan,  # stdev takes no NaN
     )
 
 

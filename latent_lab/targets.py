@@ -76,6 +76,13 @@ def parameters(cls: type) -> dict[str, bool]:
     return found
 
 
+@functools.cache
+def takes_anything(cls: type) -> bool:
+    """Whether a constructor of Lightning's hands on whatever it is given by ``**``; of ours it is known where to."""
+    given = inspect.signature(cls.__init__).parameters.values()
+    return is_foreign(cls.__module__) and any(p.kind is inspect.Parameter.VAR_KEYWORD for p in given)
+
+
 def build(config: dict, **offered):
     """The object that a plain configuration describes: its ``_target_``, called with all else, nested ones built first.
 
@@ -91,7 +98,7 @@ def build(config: dict, **offered):
     taken = parameters(cls)
     arguments = {key: _built(value, offered) for key, value in config.items() if key != "_target_"}
     for name in arguments:
-        if name not in taken and not is_foreign(config["_target_"]):
+        if name not in taken and not takes_anything(cls):
             raise ValueError(
                 f"{config['_target_']}: no such setting {name}{nearest(name, list(taken))}; it has {', '.join(taken)}"
             )
@@ -115,7 +122,7 @@ def _built(value, offered: dict):
 
 
 def identity(config):
-    """What of a configuration decides the figures, as the classes it names say by ``identity``; all of it by default."""
+    """What of a configuration decides the figures, as the classes it names say by ``identity``; by default all."""
     if isinstance(config, list):
         return [identity(value) for value in config]
     if not isinstance(config, dict):

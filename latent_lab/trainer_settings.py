@@ -129,3 +129,14 @@ def require_sensible(settings: dict) -> None:
     clip = settings.get("gradient_clip_val")
     if clip is not None and (type(clip) not in (int, float) or not 0 < clip < math.inf):
         raise ValueError(f"trainer.gradient_clip_val={clip}: expects a positive number")
+
+
+def require_batches(settings: dict, train: int, val: int, test: int) -> None:
+    """Raises ValueError for a share of so many batches an epoch that is not even one, or a validation after more."""
+    for name, batches in {"train": train, "val": val, "test": test}.items():
+        share = settings.get(f"limit_{name}_batches")
+        if type(share) is float and share > 0 and int(share * batches) == 0:
+            raise ValueError(f"trainer.limit_{name}_batches={share}: not one of the {batches} batches of an epoch")
+    interval = settings.get("val_check_interval")
+    if type(interval) is int and interval > train and settings.get("check_val_every_n_epoch", 1) is not None:
+        raise ValueError(f"trainer.val_check_interval={interval}: an epoch has {train} batches")

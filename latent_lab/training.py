@@ -143,8 +143,8 @@ def make_trainer(settings: dict, folder: Path, callbacks: list[pl.Callback], dev
     the work (the samplers of a data module see to their shares).
 
     Within a job of Slurm, Lightning would requeue the job by itself, and would load any ``hpc_ckpt_*`` in its root over
-    the weights it is given, in a test as well. So it is told that there is no cluster, and its root is a folder that does
-    not exist.
+    the weights it is given, in a test as well. So it is told that there is no cluster, and its root is a folder that
+    does not exist.
     """
     more["devices"] = devices
     plugins: list = [AtomicCheckpointIO()]

@@ -23,7 +23,7 @@ def fitted(override: Override, default):
     if isinstance(default, str) and isinstance(value, int | float):
         return override.get_value_string()
     if type(value) is not type(default):
-        like = "" if isinstance(default, dict | list) else f", like the default {str(default).lower() if type(default) is bool else default}"
+        like = "" if isinstance(default, bool | dict | list) else f", like the default {default}"
         raise Mistake(f"{override.input_line}: expects {KINDS.get(type(default), 'another kind')}{like}")
     if isinstance(default, list) and default and all(type(item) is float for item in default):
         return [float(item) if type(item) is int else item for item in value]

@@ -9,7 +9,7 @@ NOT_IN_A_FIT = "it only raises"
 def require_positive(**numbers: float) -> None:
     """Raises ValueError for the first number that is not greater than zero, by its name."""
     for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
             raise ValueError(f"{name}={number}: expects a positive number")
 
 

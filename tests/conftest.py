@@ -3,9 +3,10 @@
 import contextlib
 import io
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 DATA = os.environ.get("LATENT_LAB_DATA")
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch is imported: on nets this small, threads wait for each other
+
+# New processes are copies of one that has imported all and done nothing, where the system can copy processes.
+PROCESSES = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+PROCESSES.set_forkserver_preload(["train", "latent_lab.launchers", "latent_lab.report", "lightning_modules.vae"])
 
 ON_CPU = ["trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
 QUICK = ["dataset=digits", "trainer.max_epochs=2", *ON_CPU]
@@ -92,16 +100,35 @@ def command(capfd, tmp_path):
     return call
 
 
-def spawn(outputs: Path, *arguments: str) -> subprocess.Popen:
-    """``train.py`` in a process of its own."""
-    dataset = [] if any(argument.startswith("dataset=") for argument in arguments) else ["dataset=digits"]
-    return subprocess.Popen(
-        [sys.executable, "train.py", *dataset, *ON_CPU, f"paths.outputs={outputs}", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+class Started:
+    """``train.py`` in a process of its own, which begins where the imports end: they cost more than what is tested."""
+
+    def __init__(self, outputs: Path, *arguments: str):
+        outputs.mkdir(exist_ok=True)
+        descriptor, name = tempfile.mkstemp(".out", dir=outputs)
+        os.close(descriptor)
+        self.file = Path(name)
+        dataset = [] if any(argument.startswith("dataset=") for argument in arguments) else ["dataset=digits"]
+        words = [*dataset, *ON_CPU, f"paths.outputs={outputs}", *arguments]
+        self.process = PROCESSES.Process(target=_train, args=(words, name))
+        self.process.start()
+
+    def wait(self, seconds: float = 120) -> int:
+        """Its exit code."""
+        self.process.join(seconds)
+        return self.process.exitcode
+
+    @property
+    def said(self) -> str:
+        """All it has written, to both streams."""
+        return self.file.read_text()
+
+
+def _train(arguments: list[str], out: str) -> None:
+    with open(out, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.exit(run("train", *arguments))
 
 
 def results(folder: Path) -> dict[str, dict]:

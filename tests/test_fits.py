@@ -1,11 +1,11 @@
 """The identity of a fit, its folder and its lock."""
 
 import copy
-import multiprocessing
 import time
 
 import pytest
 
+from conftest import PROCESSES
 from latent_lab import targets
 from latent_lab.command import read_command
 from latent_lab.fits import Fit, deciding
@@ -175,9 +175,8 @@ def _hold(folder, held, release):
 @pytest.fixture
 def holder(tmp_path):
     """Another process that holds the fit's lock, and the event that lets it go."""
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, held, release))
+    held, release = PROCESSES.Event(), PROCESSES.Event()
+    process = PROCESSES.Process(target=_hold, args=(tmp_path, held, release))
     process.start()
     assert held.wait(60)
     return process, release

@@ -1,84 +1,43 @@
-"""Tables from result files alone."""
+"""Tables and charts of a sweep's folder, whatever became of its jobs."""
 
 import csv
-import json
-import math
+import subprocess
+import sys
 
 import pytest
+from test_results import sweep, write  # noqa: F401 (a fixture)
 
-from latent_lab import charts
-from latent_lab import report
-
-
-def write(folder, dataset, n_labels, seed, accuracy, status="ok"):
-    job = folder / f"dataset={dataset},label_seed={seed},n_labels={n_labels}"
-    job.mkdir(parents=True)
-    metrics = dict.fromkeys(report.FEW_LABELS, accuracy) if status == "ok" else {}
-    result = {
-        "status": status, "choices": {"model": "vae", "dataset": dataset}, "n_labels": n_labels, "label_seed": seed,
-        "overrides": [f"dataset={dataset}", f"n_labels={n_labels}", f"label_seed={seed}", "paths.data=x", "sweep=s"],
-        "metrics": metrics, "seconds": {"total": 1.0}, "error": None if status == "ok" else "ValueError: no",
-    }  # fmt: skip
-    (job / "result.json").write_text(json.dumps(result))
-    return job
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    for dataset, base in (("mnist", 0.8), ("fashion", 0.6)):
-        for n_labels in (100, 1000):
-            for seed in range(3):
-                write(tmp_path, dataset, n_labels, seed, base + n_labels / 10_000 + seed / 100)
-    return tmp_path
-
-
-def test_draws_become_mean_and_sample_deviation(sweep):
-    shown, rows = report.aggregate(report.read_results(sweep))
-    assert shown == ["model", "dataset", "n_labels"]
-    assert [(r["dataset"], r["n_labels"], r["draws"]) for r in rows] == [
-        ("fashion", 100, 3), ("fashion", 1000, 3), ("mnist", 100, 3), ("mnist", 1000, 3),
-    ]  # fmt: skip
-    assert rows[2]["accuracy"] == pytest.approx((0.82, 0.01))
-
-
-def test_a_draw_counts_once_and_settings_are_not_mixed(tmp_path):
-    """The same draw under two names, and the same settings in words with another fit behind them."""
-
-    def setting(job, digest, created):
-        result = json.loads((job / "result.json").read_text())
-        (job / "result.json").write_text(json.dumps(result | {"setting": digest, "created": created}))
-
-    old = write(tmp_path, "mnist", 100, 0, 0.10)
-    setting(old.rename(tmp_path / "n_labels=100"), "a", "2026-01-01")
-    setting(write(tmp_path, "mnist", 100, 0, 0.80), "a", "2026-01-02")
-    setting(write(tmp_path, "mnist", 100, 1, 0.82), "a", "2026-01-02")
-    setting(write(tmp_path, "mnist", 100, 2, 0.50), "b", "2026-01-02")
-    _, rows = report.aggregate(report.read_results(tmp_path))
-    assert [(row["draws"], round(row["accuracy"][0], 4)) for row in rows] == [(2, 0.81), (1, 0.5)]
+from conftest import ROOT
+from latent_lab import charts, report
+from latent_lab.results import aggregate, read_results
 
 
 def test_one_draw_has_no_deviation(tmp_path):
     write(tmp_path, "mnist", 100, 0, 0.8123)
-    _, rows = report.aggregate(report.read_results(tmp_path))
-    assert math.isnan(rows[0]["accuracy"][1])
-    assert "| mnist | 100 | 1 | 81.23 |" in (report.build(tmp_path), (tmp_path / "results.md").read_text())[1]
+    report.build(tmp_path)
+    assert "| mnist | 100 | 1 | 81.23 |" in (tmp_path / "results.md").read_text()
 
 
-def test_a_table_stands_with_jobs_lost_failed_or_damaged(sweep):
+def test_a_table_stands_with_jobs_lost_failed_or_damaged(sweep, capsys):  # noqa: F811
     jobs = sorted(p for p in sweep.iterdir() if p.is_dir())
     (jobs[0] / "result.json").unlink()
     (jobs[0] / "train.log").write_text("started")
     (jobs[1] / "result.json").write_text("{half")
     write(sweep, "mnist", 100, 9, 0, status="failed")
-    results = report.build(sweep)
-    assert [r["status"] for r in results].count("failed") == 3
+    write(sweep, "mnist", 1000, 8, 0, status="interrupted")
+    results = report.show(sweep)
+    statuses = [r["status"] for r in results]
+    assert statuses.count("failed") == 3 and statuses.count("interrupted") == 1
     text = (sweep / "results.md").read_text()
     assert "| vae | mnist | 100 | 3 (1 failed) | 82.00 ± 1.00 |" in text
     assert "| vae | fashion | 100 | 2 |" in text and "| vae | fashion | 1000 | 2 |" in text
     assert "ValueError: no" in text and "no result (running, or killed)" in text and "damaged" in text
+    out = capsys.readouterr().out
+    assert "interrupted: dataset=mnist,label_seed=8,n_labels=1000: interrupted" in out
+    assert "failed: dataset=mnist,label_seed=9,n_labels=100: ValueError: no" in out
 
 
-def test_the_csv_has_a_row_a_job_and_references_are_sourced(sweep):
+def test_the_csv_has_a_row_a_job_and_references_are_sourced(sweep):  # noqa: F811
     report.build(sweep)
     rows = list(csv.DictReader((sweep / "results.csv").open()))
     assert len(rows) == 12
@@ -90,11 +49,30 @@ def test_the_csv_has_a_row_a_job_and_references_are_sourced(sweep):
     assert (sweep / "accuracy.png").stat().st_size > 10_000
 
 
-def test_the_report_is_a_function_of_the_folder(sweep):
+def test_the_report_is_a_function_of_the_folder(sweep):  # noqa: F811
     report.build(sweep)
     first = {name: (sweep / name).read_bytes() for name in ("results.csv", "results.md", "accuracy.png")}
     report.build(sweep)
     assert first == {name: (sweep / name).read_bytes() for name in first}
+
+
+def test_tables_are_made_without_torch(sweep):  # noqa: F811
+    code = f"import sys; sys.argv = ['evaluate.py', 'sweep={sweep}']; import evaluate; print(evaluate.main()); "
+    code += "print('torch' in sys.modules, 'pytorch_lightning' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-2:] == ["0", "False False"], done.stdout + done.stderr
+
+
+def test_a_chart_names_ten_curves_and_counts_the_rest(tmp_path):
+    for rate in range(1, 14):
+        for n_labels in (100, 1000):
+            write(tmp_path, "mnist", n_labels, 0, 0.5 + rate / 100, named={"model.lr": float(rate)})
+    (axes,) = charts.accuracy_figure(aggregate(read_results(tmp_path))[1]).axes
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert [name for name in names if name.startswith("vae")] == [f"vae, {rate}.0" for rate in range(1, 11)]
+    assert "3 more" in names and len(names) == 11 + len(
+        {r["name"] for r in charts.references() if r["dataset"] == "mnist"}
+    )
 
 
 def test_every_reference_has_a_source():

@@ -1,30 +1,37 @@
 """Files survive a crash at any moment, and none can run code."""
 
+import json
 import os
 import pickle
 
 import numpy as np
 import pytest
-import torch
+import yaml
 
-from latent_lab.storage import AtomicCheckpointIO, DamagedFile, load_arrays, load_checkpoint, read_json, save_arrays, write_json
+from latent_lab.storage import (
+    DamagedFile,
+    load_arrays,
+    read_json,
+    save_arrays,
+    write_artefact,
+    write_json,
+    write_text,
+    write_yaml,
+)
 
 
 def test_a_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "last.ckpt"
-    io = AtomicCheckpointIO()
-    io.save_checkpoint({"step": torch.tensor(1)}, path)
+    path = tmp_path / "x.json"
+    write_json(path, {"step": 1})
 
-    def half_written(checkpoint, temporary):
-        with open(temporary, "wb") as file:
-            file.write(b"half")
+    def full(descriptor):
         raise OSError("no space left")
 
-    monkeypatch.setattr(torch, "save", half_written)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space left"):
-        io.save_checkpoint({"step": torch.tensor(2)}, path)
-    assert load_checkpoint(path)["step"].item() == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+        write_json(path, {"step": 2})
+    assert read_json(path) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_the_file_is_durable_before_it_takes_the_name(tmp_path, monkeypatch):
@@ -37,26 +44,15 @@ def test_the_file_is_durable_before_it_takes_the_name(tmp_path, monkeypatch):
     assert read_json(tmp_path / "x.json") == {"a": 1}
 
 
-def test_a_damaged_checkpoint_is_named_with_the_way_out(tmp_path):
-    path = tmp_path / "last.ckpt"
-    torch.save({"weights": torch.zeros(1000)}, path)
-    path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(DamagedFile, match=r"last.ckpt: damaged checkpoint \(.*\); fresh=true"):
-        load_checkpoint(path)
-
-
 class Code:
     def __reduce__(self):
         return os.system, ("touch should-not-exist",)
 
 
-def test_a_checkpoint_runs_no_code(tmp_path, monkeypatch):
+def test_stored_arrays_run_no_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save({"weights": Code()}, tmp_path / "evil.ckpt")
-    with pytest.raises(DamagedFile):
-        load_checkpoint(tmp_path / "evil.ckpt")
     (tmp_path / "evil.safetensors").write_bytes(pickle.dumps(Code()))
-    with pytest.raises(DamagedFile):
+    with pytest.raises(DamagedFile, match=r"evil.safetensors: damaged or unreadable \(.*\); remove it"):
         load_arrays(tmp_path / "evil.safetensors")
     assert not (tmp_path / "should-not-exist").exists()
 
@@ -66,3 +62,39 @@ def test_arrays_come_back_bit_for_bit(tmp_path):
     save_arrays(tmp_path / "a.safetensors", arrays)
     loaded = load_arrays(tmp_path / "a.safetensors")
     assert all(np.array_equal(arrays[k], loaded[k]) and arrays[k].dtype == loaded[k].dtype for k in arrays)
+
+
+def test_a_damaged_or_absent_file_is_named(tmp_path):
+    (tmp_path / "result.json").write_text("{half")
+    with pytest.raises(DamagedFile, match="result.json: damaged or unreadable"):
+        read_json(tmp_path / "result.json")
+    with pytest.raises(DamagedFile, match="absent.json: damaged or unreadable"):
+        read_json(tmp_path / "absent.json")
+
+
+def test_an_artefact_is_written_by_what_it_is(tmp_path):
+    write_text(tmp_path / "there.png", "pixels")
+    write_artefact(tmp_path / "report.md", "# ± words")
+    write_artefact(tmp_path / "history.json", {"rows": [1.5]})
+    write_artefact(tmp_path / "classifier.safetensors", {"weights": np.arange(3)})
+    write_artefact(tmp_path / "copied.png", tmp_path / "there.png")
+    write_artefact(tmp_path / "view.gif", lambda path: path.write_bytes(b"GIF"))
+    assert (tmp_path / "report.md").read_bytes() == "# ± words".encode()
+    assert json.loads((tmp_path / "history.json").read_text()) == {"rows": [1.5]}
+    assert load_arrays(tmp_path / "classifier.safetensors")["weights"].tolist() == [0, 1, 2]
+    assert (tmp_path / "copied.png").read_text() == "pixels" and (tmp_path / "view.gif").read_bytes() == b"GIF"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_configuration_comes_back_as_it_was(tmp_path):
+    config = {
+        "lr": 1e-3,
+        "whole": 1.0,
+        "name": "7e85342",
+        "path": "/tmp/José: [x]",
+        "none": None,
+        "nested": {"b": [1, 2]},
+    }
+    write_yaml(tmp_path / "config.yaml", config)
+    loaded = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
+    assert loaded == config and list(loaded) == list(config) and type(loaded["whole"]) is float

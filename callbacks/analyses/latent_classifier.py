@@ -10,8 +10,9 @@ import pytorch_lightning as pl
 import torch
 from torchmetrics.functional import classification
 
-from callbacks.analyses.base import Analysis, Fitted, Outcome
+from callbacks.analyses.base import Analysis, Outcome
 from callbacks.drawing.confusion import confusion_image
+from callbacks.fitted import Fitted
 from callbacks.observers.watching import evaluating
 from datamodules.images import to_unit_range
 from datamodules.labels import draw_labels, indices_sha256, require_drawable, require_rule

@@ -9,11 +9,12 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from callbacks.analyses.base import Analysis, Fitted, Outcome
+from callbacks.analyses.base import Analysis, Outcome
 from callbacks.drawing.loss_charts import losses_figure, plain_history
 from callbacks.drawing.output import save_png
 from callbacks.drawing.plane_page import judged, page_of
 from callbacks.drawing.plane_pictures import LAYERS, overview_figure, panel_figure, require_layers, save_animation
+from callbacks.fitted import Fitted
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.plane_view import PlaneView
 from metrics.convergence import Convergence

@@ -8,8 +8,9 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from callbacks.analyses.base import Analysis, Fitted, Outcome
+from callbacks.analyses.base import Analysis, Outcome
 from callbacks.drawing.loss_charts import losses_figure, plain_history
+from callbacks.fitted import Fitted
 from callbacks.observers.epoch_scores import EpochScores, Yardstick, best_epoch
 from callbacks.observers.loss_history import LossHistory
 from datamodules.images import to_unit_range

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from callbacks.analyses.base import Fitted
 from callbacks.drawing.figures import kl_figure, latent_figure, sheet
 from callbacks.drawing.output import pixels, save_png, show
+from callbacks.fitted import Fitted
 from callbacks.observers.watching import evaluating, last_epoch
 from datamodules.images import to_unit_range
 from lightning_modules.vae import gaussian_kl

@@ -11,11 +11,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.analyses.base import Fitted
 from callbacks.drawing.loss_charts import plain_history
 from callbacks.drawing.output import save_png, show, write_whole
 from callbacks.drawing.plane_page import judged, page_of
 from callbacks.drawing.plane_pictures import LAYERS, frame_figure, overview_figure, require_layers, save_animation
+from callbacks.fitted import Fitted
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.watching import budget
 from lightning_modules.wgan_gp import norms_at

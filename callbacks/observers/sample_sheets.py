@@ -7,10 +7,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.analyses.base import Fitted
 from callbacks.drawing import mosaics
 from callbacks.drawing.mosaics import as_uint8, beside, captioned, cut, load_png, mosaic, stacked, zoom_for
 from callbacks.drawing.output import save_png, show, write_whole
+from callbacks.fitted import Fitted
 from callbacks.observers.watching import last_epoch
 from datamodules.images import to_unit_range
 from metrics.neighbours import squared_distances

@@ -1,0 +1,42 @@
+"""A finished fit, as callbacks see it: in a folder (``latent_lab.opened``) or in a notebook (``analyses.base``)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pytorch_lightning as pl
+
+NOT_IN_A_FIT = "what is asked of a fit once it is finished"
+
+Make = Callable[[], dict[str, np.ndarray]]
+
+
+class Fitted(Protocol):
+    """A finished fit.
+
+    Attributes:
+        name: of the fit.
+        model: its last weights, in evaluation mode, on its device.
+        datamodule: what it was trained on, set up.
+    """
+
+    name: str
+    model: pl.LightningModule
+    datamodule: pl.LightningDataModule
+
+    def best(self) -> pl.LightningModule:
+        """A second model, with the weights of the epoch that scored best. Raises ValueError where none was kept."""
+        ...
+
+    def observed(self, observer: type[pl.Callback]) -> dict:
+        """The state that an observer of that class kept. Raises ValueError where the fit was trained without one."""
+        ...
+
+    def derived(self, name: str, make: Make) -> dict[str, np.ndarray]:
+        """What ``make`` makes of the weights: made once for a fit and this code, and kept under that name."""
+        ...
+
+    def files(self, pattern: str) -> list[Path]:
+        """The files in the fit's folder that match, sorted; none in a notebook."""
+        ...

@@ -1,0 +1,118 @@
+"""Fits that end before their time, by a kill or a signal, and two commands at once: each a process of its own."""
+
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+from conftest import SMALL_GAN, SMALL_PLANE, Started, fits, results
+
+VAE = ["model.encoder.channels=8", "model.decoder.channels=8", "n_labels=100"]
+
+
+def checkpoint(folder) -> dict:
+    (fit,) = [fit for fit in fits(folder) if not fit.name.startswith("scorer")]
+    return torch.load(fit / "last.ckpt", weights_only=True)
+
+
+def assert_same_training(one: dict, two: dict) -> None:
+    """Weights (averages and fixed noise with them) and every Adam's state equal bit for bit."""
+    assert one["state_dict"].keys() == two["state_dict"].keys()
+    assert all(torch.equal(one["state_dict"][k], two["state_dict"][k]) for k in one["state_dict"])
+    assert len(one["optimizer_states"]) == len(two["optimizer_states"])
+    for a, b in zip(one["optimizer_states"], two["optimizer_states"], strict=True):
+        assert all(torch.equal(a["state"][k][n], b["state"][k][n]) for k in a["state"] for n in a["state"][k])
+    assert one["lr_schedulers"] == two["lr_schedulers"]
+    for kept in ("LossHistory", "PlaneView", "EpochScores", "Checkpoints"):
+        assert plain(one["callbacks"].get(kept)) == plain(two["callbacks"].get(kept)), kept
+
+
+def plain(kept):
+    """What a callback keeps, with tensors as lists, to compare."""
+    if isinstance(kept, dict):
+        return {name: plain(value) for name, value in kept.items()}
+    if isinstance(kept, list):
+        return [plain(value) for value in kept]
+    return kept.tolist() if torch.is_tensor(kept) else kept
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        VAE,
+        ["model=gan", "dataset=ring", *SMALL_PLANE],
+        pytest.param(["model=wgan_gp", *SMALL_GAN], marks=pytest.mark.slow),
+        pytest.param(["model=dcgan", *SMALL_GAN], marks=pytest.mark.slow),
+    ],
+    ids=["vae", "plane", "wgan_gp", "dcgan"],
+)
+def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path, arguments):
+    """Kill -9 a fit three times, at moments its checkpoint's epochs decide; the last run ends it."""
+    arguments = (*arguments, "trainer.max_epochs=25")
+    whole = Started(tmp_path / "whole", *arguments)
+    assert whole.wait() == 0, whole.said
+    killed = tmp_path / "killed"
+    last = -1
+    for _ in range(3):
+        started = Started(killed, *arguments)
+        deadline = time.monotonic() + 60
+        while started.process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.013)
+            found = [path for path in killed.glob("fits/*/last.ckpt") if not path.parent.name.startswith("scorer")]
+            if found and (epoch := torch.load(found[0], weights_only=True)["epoch"]) > last:
+                last = epoch
+                break
+        time.sleep(0.05 * (1 + last % 3))
+        started.process.kill()
+        started.wait()
+    assert last < 24, "the fit ended before it was killed"
+    final = Started(killed, *arguments)
+    assert final.wait() == 0 and "continues after epoch" in final.said
+    assert_same_training(checkpoint(tmp_path / "whole"), checkpoint(killed))
+    ok = [r for folder in ("whole", "killed") for r in results(tmp_path / folder).values() if r["status"] == "ok"]
+    assert len(ok) == 2
+    assert ok[0]["metrics"] == ok[1]["metrics"] and ok[0]["labels_sha256"] == ok[1]["labels_sha256"]
+    assert ok[0]["fit"] == ok[1]["fit"]
+    assert ok[0].get("statement") == ok[1].get("statement")
+    sheets = [
+        {p.name: p.read_bytes() for p in folder.glob("fits/*/epochs/*.png")} for folder in (tmp_path / "whole", killed)
+    ]
+    assert sheets[0] == sheets[1] and len(sheets[0]) == (25 if SMALL_GAN[0] in arguments else 0)
+
+
+def test_a_signal_ends_in_exit_code_1_and_a_result_that_says_so(tmp_path):
+    started = Started(tmp_path, *VAE, "trainer.max_epochs=4000")
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("fits/*/last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started.process.terminate()
+    assert started.wait() == 1, started.said
+    (result,) = results(tmp_path / "runs").values()
+    assert result["status"] == "interrupted" and result["error"] == "interrupted"
+    assert "\ninterrupted: interrupted\n" in started.said
+
+
+def test_of_a_sweep_that_is_interrupted_what_was_done_is_done_and_what_was_not_is_not_marked(tmp_path):
+    started = Started(tmp_path, "-m", "model=vae_mlp", "n_labels=100", "trainer.max_epochs=2,4000,3", "sweep=s")
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("fits/*/last.ckpt"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(started.process.pid, signal.SIGINT)  # as Ctrl-C
+    assert started.wait() == 1, started.said
+    found = results(tmp_path / "sweeps" / "s")
+    assert {name.rpartition("=")[2]: job["status"] for name, job in found.items()} == {"2": "ok", "4000": "interrupted"}
+    assert (tmp_path / "sweeps" / "s" / "results.md").exists()
+
+
+def test_two_identical_commands_together_train_once(tmp_path):
+    both = [Started(tmp_path, "model=vae_mlp", "n_labels=100", "trainer.max_epochs=40") for _ in range(2)]
+    assert [started.wait() for started in both] == [0, 0]
+    said = "".join(started.said for started in both)
+    assert said.count("trains anew") == 1, said
+    assert "trains it, waiting" in said
+    jobs = results(tmp_path / "runs")
+    assert len(jobs) == 2 and len(fits(tmp_path)) == 1
+    one, two = jobs.values()
+    assert one["metrics"] == two["metrics"] and {one["fit_reused"], two["fit_reused"]} == {True, False}
