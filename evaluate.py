@@ -2,17 +2,22 @@
 Exit code 1 if a metric differs, 2 for a mistake in the command.
 
     python evaluate.py run=outputs/sweeps/NAME/JOB     reload what the job used, compare its metrics
-    python evaluate.py sweep=outputs/sweeps/NAME       rebuild results.csv, results.md and the chart
+    python evaluate.py sweep=outputs/sweeps/NAME       rebuild results.csv, results.md and the chart; what still runs
+    python evaluate.py sweep=DIR watch=true            again every few seconds, until all is done
     python evaluate.py fit=outputs/fits/NAME           draw reconstructions, samples, interpolations, the codes
     python evaluate.py fit=DIR tsne=true paths.data=DIR
 """
 
 import sys
+import time
 from pathlib import Path
 
 from latent_lab.command import read_command
 from latent_lab.mistakes import Mistake, fail
 from latent_lab.terminal import speak_plainly
+
+
+WATCHED_EVERY = 5  # seconds
 
 
 def main() -> int:
@@ -28,20 +33,24 @@ def main() -> int:
         if len(asked) != 1 or command.multirun:
             raise Mistake("give one of run=DIR, sweep=DIR, fit=DIR")
         folder = Path(config[asked[0]])
-        proof = {"run": "result.json", "sweep": "*/config.yaml", "fit": "fit.json"}[asked[0]]
-        if not any(folder.glob(proof)):
-            raise Mistake(f"{asked[0]}={folder}: no such folder, or no {proof} in it")
+        proofs = {"run": ["result.json"], "sweep": ["*/config.yaml", "plan/tasks.json"], "fit": ["fit.json"]}[asked[0]]
+        if not any(any(folder.glob(proof)) for proof in proofs):
+            raise Mistake(f"{asked[0]}={folder}: no such folder, or no {proofs[0]} in it")
         return {"run": evaluate_run, "sweep": evaluate_sweep, "fit": evaluate_fit}[asked[0]](folder, config)
     except (ValueError, TypeError, OSError) as error:
         fail(error, "evaluate.py")
 
 
 def evaluate_sweep(folder: Path, settings: dict) -> int:
-    """Rebuilds a sweep's tables and chart from its result files."""
-    from latent_lab import report
+    """Rebuilds a sweep's tables and chart from its result files, and says how far one is that still runs."""
+    from latent_lab import progress, report
 
-    results = report.show(folder)
-    return 0 if results and all(result["status"] == "ok" for result in results) else 1
+    while True:
+        results = report.show(folder)
+        coming = (folder / "plan").is_dir() and progress.show(folder, results)
+        if not (coming and settings["watch"]):
+            return 0 if results and not coming and all(result["status"] == "ok" for result in results) else 1
+        time.sleep(WATCHED_EVERY)
 
 
 def evaluate_run(folder: Path, settings: dict) -> int:

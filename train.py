@@ -38,7 +38,7 @@ def main() -> int:
             folder = outputs / "sweeps" / (first["sweep"] or folders.short_time())
         else:
             folder = outputs / "runs" / f"{folders.short_time()}-{choices['model']}-{choices['dataset']}"
-        planned = plan(command, folder)
+        planned = plan(command, folder, here=launch.decides)
         if not first["sweep"]:  # another command may have begun in the same second
             folder = planned.moved(folder, folders.new_folder(folder.parent, folder.name))
     except (ValueError, TypeError, OSError) as error:
@@ -48,9 +48,12 @@ def main() -> int:
     print(f"{count} job{'s' * (count > 1)} into {folder}", flush=True)
     interrupted = False
     try:
-        launch.launch(planned, command.hydra["job_logging"])
+        if not launch.launch(planned, folder, command.hydra["job_logging"]):
+            return 0
     except (SystemExit, KeyboardInterrupt):  # Lightning ends the process so, after a signal
         interrupted = True
+    except RuntimeError as error:
+        fail(error, "train.py", code=1)
     results = report.show(folder) if command.multirun else report.show_single(folder)
     print(f"\ntensorboard --logdir {outputs}")
     done = {result["job_name"] for result in results if result["status"] == "ok"}

@@ -201,7 +201,8 @@ def _differences(old: dict, new: dict) -> list[str]:
             group, _, rest = key.strip("\0").partition("\0")
             name = key.strip("\0").replace("\0", ".")
             if group == "code":
-                lines.append(f"the code of {rest} has changed")
+                if key in before and key in after:  # else other classes were named, or another file imports it
+                    lines.append(f"the code of {rest} has changed")
             elif name == "data.fingerprint":
                 lines.append("the data have changed")
             else:

@@ -5,10 +5,12 @@ import logging
 import platform
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
+import pytorch_lightning as pl
 
 from callbacks.analyses.base import Analysis, Outcome
 from latent_lab.fits import digest
@@ -25,8 +27,9 @@ from latent_lab.training import configured, find_or_train, make_loggers, stored_
 log = logging.getLogger("train")
 
 
-def run_unit(unit: Unit, logging_config: dict) -> None:
-    """Leaves the unit's fit finished, and a result in the folder of each of its jobs, whatever happens.
+def run_unit(unit: Unit, logging_config: dict, observers: Sequence[pl.Callback] = ()) -> None:
+    """Leaves the unit's fit finished, and a result in the folder of each of its jobs, whatever happens; ``observers``
+    may watch the training.
 
     Raises:
         SystemExit, KeyboardInterrupt: when told to stop; the job at hand is then written down as interrupted.
@@ -34,11 +37,11 @@ def run_unit(unit: Unit, logging_config: dict) -> None:
     fit, waiting = unit.fit, [job for job in unit.jobs if not finished_before(job, logging_config)]
     if not waiting:
         if not unit.jobs and not fit.finished:
-            find_or_train(fit, unit.datamodule)
+            find_or_train(fit, unit.datamodule, observers)
         return
     try:
         with logs_into(waiting[0].folder, logging_config), written_down(waiting):
-            found = find_or_train(fit, unit.datamodule)
+            found = find_or_train(fit, unit.datamodule, observers)
     except Exception:
         return  # said in the results of all its jobs
     opened: dict[Path, OpenFit] = {}

@@ -8,10 +8,10 @@ class Mistake(ValueError):
     """The user's; its message is the one line that is printed."""
 
 
-def fail(message: object, program: str) -> None:
+def fail(message: object, program: str, code: int = 2) -> None:
     """Ends the process as a mistake of the user does: one line, exit code 2."""
     print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(code)
 
 
 def nearest(word: str, accepted: list[str]) -> str:

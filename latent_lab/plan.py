@@ -37,10 +37,13 @@ class PlannedJob:
 
 @dataclass
 class Unit:
-    """A fit, the data it is trained on, and the jobs that look at it."""
+    """A fit, the data it is trained on, and the jobs that look at it; the job that named it first, and those that name
+    the fits it requires."""
 
     fit: Fit
     datamodule: pl.LightningDataModule
+    made_from: Job
+    requires: dict[str, Job]
     jobs: list[PlannedJob] = field(default_factory=list)
 
 
@@ -58,9 +61,17 @@ class Plan:
 
 
 class Planner:
-    """Builds every distinct part of every job once, checks it, and trains nothing."""
+    """Builds every distinct part of every job once, checks it, and trains nothing.
 
-    def __init__(self):
+    Args:
+        decide: given a key and a function, gives what the function decided for that key, here or elsewhere before; None
+            where this machine decides.
+        given: the jobs that name required fits, where they are composed already.
+        here: whether this machine is to train: a login node may have no GPU.
+    """
+
+    def __init__(self, decide: Callable | None = None, given: dict[str, Job] | None = None, here: bool = True):
+        self._decide, self._given, self._here = decide or (lambda key, make: make()), given or {}, here
         self._made: dict[str, object] = {}
         self.units: dict[str, Unit] = {}
 
@@ -81,7 +92,7 @@ class Planner:
         EpochSeed(config["seed"])
         if type(config["compile"]) is not bool:
             raise ValueError(f"compile={config['compile']}: expects true or false")
-        self._once("trainer", trainer, lambda: check_trainer(trainer))
+        self._once("trainer", trainer, lambda: check_trainer(trainer, self._here))
         require_described(config)
         self._once("logger", config["logger"], lambda: make_loggers(config, Path("."), "check"))
         datamodule = self._once("data", config["dataset"], lambda: self._data(config["dataset"]))
@@ -93,7 +104,10 @@ class Planner:
         for analysis in configured(config, "analyses"):
             self._once("analysis", [config["dataset"], analysis], lambda c=analysis: build(c).check(datamodule))
         fit = self._fit(config, choices, data)
-        unit = self.units.setdefault(fit.name, Unit(fit, datamodule))
+        if fit.name not in self.units:
+            requires = {name: self.units[other.name].made_from for name, other in fit.requires.items()}
+            self.units[fit.name] = Unit(fit, datamodule, job, requires)
+        unit = self.units[fit.name]
         if folder is not None:
             unit.jobs.append(PlannedJob(job, config, folder, fit, datamodule))
         return unit
@@ -103,7 +117,9 @@ class Planner:
         named = {key.partition(".")[2] for key in job.settings if key.startswith("trainer.")}
         trainer, dataset = job.config["trainer"], job.config["dataset"]
         completed = self._once(
-            "completed", [trainer, sorted(named)], lambda: trainer_settings.completed(trainer, named)
+            "completed",
+            [trainer, sorted(named)],
+            lambda: trainer_settings.completed(trainer, named, self._decide),
         )
         used = self._once("used", dataset, lambda: getattr(resolve(dataset["_target_"]), "used", dict)(dataset))
         return job.config | {"trainer": completed, "dataset": used}
@@ -129,28 +145,29 @@ class Planner:
     def _required(self, name: str, settings: dict, config: dict, choices: dict[str, str]) -> Fit:
         """A fit that others require: what it has in common with them is the data, and where things lie."""
         words = [f"dataset={choices['dataset']}", f"dataset.val_size={config['dataset']['val_size']}"]
-        words += [f"{key}={config['trainer'][key.partition('.')[2]]}" for key in ("trainer.accelerator",)]
+        words += [f"trainer.accelerator={config['trainer']['accelerator']}"]
         words += [quoted(f"paths.{key}={folder}") for key, folder in config["paths"].items()]
         words += [f"trainer.enable_progress_bar={str(config['trainer']['enable_progress_bar']).lower()}"]
         try:
-            command = read_command("train", [*words, *_as_words(settings)])
-            return self.add(command.jobs[0], None).fit
+            job = self._given.get(name) or read_command("train", [*words, *_as_words(settings)]).jobs[0]
+            return self.add(job, None).fit
         except ValueError as error:
             raise ValueError(f"callbacks.requires.{name}: {error}") from None
 
 
-def plan(command: Command, folder: Path) -> Plan:
+def plan(command: Command, folder: Path, here: bool = True) -> Plan:
     """Checks a command whole and groups its jobs.
 
     Args:
         command: the jobs.
         folder: of the sweep, or of the single job.
+        here: whether this machine is to train; else what only that one can know is left open.
 
     Raises:
         ValueError: what is wrong, in one line.
     """
     quiet()
-    planner = Planner()
+    planner = Planner(None if here else lambda key, make: "auto", here=here)
     for job in command.jobs:
         planner.add(job, folder / job.name if command.multirun else folder)
     units = list(planner.units.values())
@@ -182,9 +199,11 @@ def check_names(command: Command) -> None:
         raise Mistake(f"fresh={first['fresh']}: expects true or false")
 
 
-def check_trainer(settings: dict) -> None:
-    """Raises ValueError for settings of the trainer that a fit can't be made with."""
+def check_trainer(settings: dict, here: bool = True) -> None:
+    """Raises ValueError for settings of the trainer that a fit can't be made with, here or on another machine."""
     trainer_settings.require_sensible(settings)
+    if not here:
+        settings = settings | {"accelerator": "cpu", "precision": "32-true"}
     import torch
 
     devices, accelerator = settings["devices"], settings["accelerator"]

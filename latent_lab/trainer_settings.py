@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Callable
 
 from latent_lab.mistakes import nearest
 
@@ -21,6 +22,7 @@ SWITCHES = ("benchmark", "detect_anomaly", "deterministic", "enable_autolog_hpar
             "enable_progress_bar")  # fmt: skip
 LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "val_check_interval")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
+PROFILES = ("simple", "advanced", "pytorch")  # written into the fit's folder
 
 
 def accepted() -> list[str]:
@@ -42,12 +44,13 @@ def decisive(settings: dict, acted_on: bool) -> dict:
     return {name: value for name, value in settings.items() if name not in harmless and value is not None}
 
 
-def completed(settings: dict, named: set[str]) -> dict:
+def completed(settings: dict, named: set[str], decide: Callable = lambda key, make: make()) -> dict:
     """The settings as Lightning takes them: precision decided, one budget, a dry run as a small one.
 
     Args:
         settings: of the trainer.
         named: the settings that the command names.
+        decide: given a key and a function, gives what the function decides, here or as another machine did before.
 
     Raises:
         ValueError: for two budgets, or a precision that is not known to train here.
@@ -64,7 +67,11 @@ def completed(settings: dict, named: set[str]) -> dict:
         if "max_epochs" in named:
             raise ValueError("trainer.max_epochs and trainer.max_steps: a fit has one budget, name one of the two")
         settings["max_epochs"] = -1
-    settings["precision"] = resolve_precision(settings["precision"], settings["accelerator"])
+    precision, accelerator = settings["precision"], settings["accelerator"]
+    if precision == "auto":
+        settings["precision"] = decide(f"precision on {accelerator}", lambda: resolve_precision("auto", accelerator))
+    else:
+        settings["precision"] = resolve_precision(precision, accelerator)
     return settings
 
 
@@ -123,6 +130,8 @@ def require_sensible(settings: dict) -> None:
             raise ValueError(
                 f"trainer.{name}={value}: a share of the batches is at most 1.0; {round(value)} is a number"
             )
+    if settings.get("profiler") not in (None, *PROFILES):
+        raise ValueError(f"trainer.profiler={settings['profiler']}: accepted are {', '.join(PROFILES)}")
     sanity = settings.get("num_sanity_val_steps")
     if sanity is not None and (type(sanity) is not int or sanity < -1):
         raise ValueError(f"trainer.num_sanity_val_steps={sanity}: expects a whole number from 0, or -1 for all")

@@ -3,12 +3,14 @@
 import logging
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 
 from callbacks.analyses.base import Analysis
 from callbacks.observers.epoch_seed import EpochSeed
@@ -22,10 +24,11 @@ from latent_lab.targets import build, resolve
 
 log = logging.getLogger("train")
 BATCHES_PER_REFRESH = 20  # of the progress bar, which costs as much as a small step
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 COUNTS = ("active_units", "test_nll_samples", "test_nll_images")  # Lightning logs floats only
 
 
-def find_or_train(fit: Fit, datamodule: pl.LightningDataModule) -> bool:
+def find_or_train(fit: Fit, datamodule: pl.LightningDataModule, observers: Sequence[pl.Callback] = ()) -> bool:
     """Leaves the fit finished: trained by this process, continued, or found.
 
     Returns:
@@ -40,11 +43,11 @@ def find_or_train(fit: Fit, datamodule: pl.LightningDataModule) -> bool:
         if fit.finished:
             log.info(f"fit {fit.name}: finished meanwhile")
             return True
-        train(fit, datamodule)
+        train(fit, datamodule, observers)
     return False
 
 
-def train(fit: Fit, datamodule: pl.LightningDataModule, observers: list[pl.Callback] = ()) -> None:
+def train(fit: Fit, datamodule: pl.LightningDataModule, observers: Sequence[pl.Callback] = ()) -> None:
     """Trains the fit, from the start or from its last checkpoint, to its end; ``observers`` may watch.
 
     On several devices, each has a process of its own, and this one waits for them.
@@ -82,16 +85,21 @@ def _train_here(
     chooser = next((callback for callback in callbacks if hasattr(callback, "score")), None)
     callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, Checkpoints(fit.folder, chooser)]
     loggers = make_loggers(config, fit.folder, fit.name, resume_step)
-    trainer = make_trainer(config["trainer"], fit.folder, callbacks, config["trainer"]["devices"], logger=loggers)
+    more = {"logger": loggers}
+    if profiler := config["trainer"].get("profiler"):  # what it found is a file beside the checkpoints
+        more["profiler"] = PROFILERS[profiler](dirpath=fit.folder, filename="profile")
+    trainer = make_trainer(config["trainer"], fit.folder, callbacks, config["trainer"]["devices"], **more)
     trainer.fit(model, datamodule, ckpt_path=None if resume_step is None else fit.checkpoint)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if not trainer.is_global_zero:
         return
-    seconds, images = time.perf_counter() - start, trainer.current_epoch * len(datamodule.train[0])
+    seconds, batches = time.perf_counter() - start, trainer.fit_loop.epoch_loop.total_batch_idx + 1
+    last = load_checkpoint(fit.checkpoint)  # which may be of an earlier process that was killed at its end
+    images = batches * (getattr(model, "batches_per_step", None) or 1) * datamodule.batch_size * trainer.world_size
     fit.write_record(
-        status="finished", finished=timestamp(), seconds=round(seconds, 3), epochs=trainer.current_epoch,
-        updates=trainer.global_step, precision=config["trainer"]["precision"], device=str(model.device),
+        status="finished", finished=timestamp(), seconds=round(seconds, 3), epochs=last["epoch"] + 1,
+        updates=last["global_step"], precision=config["trainer"]["precision"], device=str(model.device),
         continued=resume_step is not None,
         images_per_second=None if resume_step is not None else round(images / seconds),
     )  # fmt: skip
@@ -154,7 +162,11 @@ def make_trainer(settings: dict, folder: Path, callbacks: list[pl.Callback], dev
         plugins.append(LightningEnvironment())
     context = {"callbacks": callbacks, "plugins": plugins, "default_root_dir": str(folder / "nothing of Lightning's")}
     checkpoints = any(isinstance(callback, Checkpoints) for callback in callbacks)
-    return pl.Trainer(**settings | more, **context, enable_checkpointing=checkpoints)
+    trainer = pl.Trainer(**settings | more, **context, enable_checkpointing=checkpoints)
+    # Fits continue after an epoch's end. With a budget in updates Lightning would take that for its middle, and end the
+    # epoch a second time.
+    trainer.fit_loop._iteration_based_training = lambda: False
+    return trainer
 
 
 def test_metrics(config: dict, model: pl.LightningModule, datamodule: pl.LightningDataModule, folder: Path) -> dict:

@@ -10,6 +10,7 @@ import torch
 from test_storage import Code
 from torch.utils.data import DataLoader, TensorDataset
 
+from callbacks.observers.loss_history import LossHistory
 from latent_lab.checkpoints import AtomicCheckpointIO, Checkpoints, load_checkpoint
 from latent_lab.opened import OpenFit
 from latent_lab.storage import DamagedFile, write_json, write_yaml
@@ -200,6 +201,14 @@ def test_a_best_checkpoint_that_is_not_the_best_epochs_is_refused(opened, tmp_pa
     (tmp_path / "best.ckpt").unlink()
     with pytest.raises(ValueError, match="best.ckpt: absent, no epoch was scored; fresh=true trains anew"):
         opened.best()
+
+
+def test_what_an_observer_kept_is_asked_for_by_its_class(opened):
+    assert opened.observed(Checkpoints) == {"epoch": 2, "score": 1.0, "ended": False}
+    with pytest.raises(
+        ValueError, match="last.ckpt: trained without the callback LossHistory; fresh=true trains anew, "
+    ):
+        opened.observed(LossHistory)
 
 
 def test_a_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch):

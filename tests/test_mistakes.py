@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
 from commands import ROOT, environment, run
 
 LINES = [line for line in (Path(__file__).parent / "mistakes.txt").read_text().splitlines() if line[:1] != "#"]
@@ -133,16 +132,18 @@ def test_a_terminal_shows_one_line(tmp_path):
     done = subprocess.run(
         ["script", "-qec", command, "/dev/null"], cwd=tmp_path, capture_output=True, text=True, env=environment()
     )
-    expected = "train.py: dataset.batch_size=5000: there are only 1100 images to train on\r\n"
-    assert (done.returncode, done.stdout) == (2, expected)
+    shown = done.stdout.replace("\r\n", "\n")
+    assert shown == "train.py: dataset.batch_size=5000: there are only 1100 images to train on\n"
+    assert done.returncode == 2
 
 
 def test_a_run_says_only_what_is_its_own(tmp_path):
     """The noise that precedes a run: Lightning's of accelerators, srun, loggers, workers."""
     code, out, err, _ = in_a_shell(
         tmp_path, "dataset=digits", "model=vae_mlp", "trainer.max_epochs=1", "trainer.enable_progress_bar=false",
-        "trainer.accelerator=cpu", "callbacks=none", "model.beta=0.01", "model.nll_images=10", **SLURM,
+        "trainer.accelerator=cpu", "callbacks=none", "model.nll_images=10", **SLURM,
     )  # fmt: skip
-    assert code == 0 and err == "", err
+    said = [line for line in err.splitlines() if "POSTERIOR COLLAPSE" not in line]  # ours, of so short a training
+    assert code == 0 and said == [], err
     first = out.splitlines()[:2]
     assert first[0].startswith("1 job into outputs/runs/") and first[1].startswith("fit vae_mlp-digits-")
