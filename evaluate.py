@@ -12,10 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+from rich.console import Console
+
 from latent_lab.command import read_command
 from latent_lab.mistakes import Mistake, fail
 from latent_lab.terminal import speak_plainly
-
 
 WATCHED_EVERY = 5  # seconds
 
@@ -33,7 +34,11 @@ def main() -> int:
         if len(asked) != 1 or command.multirun:
             raise Mistake("give one of run=DIR, sweep=DIR, fit=DIR")
         folder = Path(config[asked[0]])
-        proofs = {"run": ["result.json"], "sweep": ["*/config.yaml", "plan/tasks.json"], "fit": ["fit.json"]}[asked[0]]
+        proofs = {
+            "run": ["result.json"],
+            "sweep": ["*/train.log", "*/config.yaml", "plan/tasks.json"],
+            "fit": ["fit.json"],
+        }[asked[0]]
         if not any(any(folder.glob(proof)) for proof in proofs):
             raise Mistake(f"{asked[0]}={folder}: no such folder, or no {proofs[0]} in it")
         return {"run": evaluate_run, "sweep": evaluate_sweep, "fit": evaluate_fit}[asked[0]](folder, config)
@@ -43,11 +48,15 @@ def main() -> int:
 
 def evaluate_sweep(folder: Path, settings: dict) -> int:
     """Rebuilds a sweep's tables and chart from its result files, and says how far one is that still runs."""
-    from latent_lab import progress, report
+    from latent_lab import progress, report, written_plan
 
+    planned = (folder / written_plan.FOLDER / "tasks.json").exists()
+    single = planned and written_plan.read_places(folder) == [["."]]
     while True:
-        results = report.show(folder)
-        coming = (folder / "plan").is_dir() and progress.show(folder, results)
+        if settings["watch"]:
+            Console().clear()  # without effect off a terminal
+        results = report.show_single(folder) if single else report.show(folder)
+        coming = planned and progress.show(folder, results)
         if not (coming and settings["watch"]):
             return 0 if results and not coming and all(result["status"] == "ok" for result in results) else 1
         time.sleep(WATCHED_EVERY)
@@ -61,7 +70,10 @@ def evaluate_run(folder: Path, settings: dict) -> int:
     result = read_json(folder / "result.json")
     if result["status"] != "ok":
         raise ValueError(f"{folder}: the job {result['status']} ({result['error']}), there is nothing to reproduce")
-    metrics = metrics_again(folder, fit_folder(folder, result["fit"]), settings["paths"]["data"])
+    fit = fit_folder(folder, result["fit"])
+    if read_json(fit / "fit.json").get("created") != result["fit_created"]:
+        print(f"{fit.name} was trained anew since: figures of another training are compared")
+    metrics = metrics_again(folder, fit, settings["paths"]["data"])
     # as text, to which a NaN is equal to itself
     differing = [name for name, then in result["metrics"].items() if repr(metrics.get(name)) != repr(then)]
     for name, then in result["metrics"].items():

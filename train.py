@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from latent_lab.command import print_page, read_command
-from latent_lab.mistakes import fail
+from latent_lab.mistakes import Mistake, fail
 from latent_lab.terminal import speak_plainly
 
 
@@ -25,10 +25,11 @@ def main() -> int:
             return 0
 
         from latent_lab import folders, report
-        from latent_lab.launchers import launcher
+        from latent_lab.launchers import launcher, require_one_process
         from latent_lab.logs import require_logging
         from latent_lab.plan import check_names, plan
 
+        require_one_process()
         check_names(command)
         launch = launcher(command.hydra["launcher"])
         require_logging(command.hydra["job_logging"])
@@ -52,6 +53,8 @@ def main() -> int:
             return 0
     except (SystemExit, KeyboardInterrupt):  # Lightning ends the process so, after a signal
         interrupted = True
+    except Mistake as error:  # another process is at this sweep
+        fail(error, "train.py")
     except RuntimeError as error:
         fail(error, "train.py", code=1)
     results = report.show(folder) if command.multirun else report.show_single(folder)

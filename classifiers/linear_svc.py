@@ -1,11 +1,12 @@
 """The linear support vector machine on latent codes, as the few-label exercise states it."""
 
-import math
 import warnings
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
+
+from datamodules.checks import require_one_of, require_positive
 
 SCALINGS = ("none", "standard")
 UNLABELLED = -1  # among the classes given to a head, as scikit-learn has it
@@ -15,9 +16,9 @@ class LinearSVCHead:
     """scikit-learn's ``LinearSVC`` (liblinear), one machine a class against the rest.
 
     Args:
-        C: inverse strength of the regularisation.
-        C_per_label: where given, C is this times the number of labels: the penalty then weighs the same against the
-            mean loss however many labels there are.
+        C: inverse strength of the regularisation; 1 if neither this nor ``C_per_label`` is given.
+        C_per_label: instead of C, which is this times the number of labels: the penalty then weighs the same against
+            the mean loss however many labels there are.
         scaling: ``standard`` gives each dimension of the labelled codes mean 0 and variance 1; ``none`` leaves them.
         dual: which problem liblinear solves; ``random_state`` has no effect on the primal.
         tol: of liblinear.
@@ -29,7 +30,7 @@ class LinearSVCHead:
 
     def __init__(
         self,
-        C: float = 1.0,
+        C: float | None = None,
         C_per_label: float | None = None,
         scaling: str = "none",
         dual: bool = False,
@@ -37,14 +38,13 @@ class LinearSVCHead:
         max_iter: int = 1000,
         random_state: int = 0,
     ):
-        for name, value in {"C": C, "tol": tol, "max_iter": max_iter, "C_per_label": C_per_label}.items():
-            if name == "C_per_label" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise ValueError(f"classifier.{name}={value}: expects a positive number")
-        if scaling not in SCALINGS:
-            raise ValueError(f"classifier.scaling={scaling}: accepted are {', '.join(SCALINGS)}")
-        self.C, self.C_per_label, self.scaling, self.dual = C, C_per_label, scaling, dual
+        if C is not None and C_per_label is not None:
+            raise ValueError(f"classifier.C={C} classifier.C_per_label={C_per_label}: give one, and null for the other")
+        positive = {"C": C, "C_per_label": C_per_label, "tol": tol, "max_iter": max_iter}
+        require_positive(**{f"classifier.{name}": value for name, value in positive.items() if value is not None})
+        require_one_of(SCALINGS, **{"classifier.scaling": scaling})
+        self.C, self.C_per_label = 1.0 if C is None else C, C_per_label
+        self.scaling, self.dual = scaling, dual
         self.tol, self.max_iter, self.random_state = tol, max_iter, random_state
 
     def check(self, n_labels: int, num_classes: int) -> None:

@@ -1,103 +1,56 @@
-"""What the data modules refuse, each in one line: settings that are none, and data that break the contract."""
+"""What constructors ask of their arguments: ``ValueError``, in one line that names the setting.
+
+Every package takes them from here. The names are those a user knows: ``require_whole(**{"dataset.batch_size": 0})``.
+"""
 
 import math
-
-import torch
-from torch import Tensor
-
-from datamodules.idx import DataError
+from collections.abc import Iterable
 
 NOT_IN_A_FIT = "it only raises"
 
 
-def require_counts(**counts: int) -> None:
-    """Raises ValueError for the first that is not a positive whole number, as a setting of the data set."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"dataset.{name}={count}: expects a positive whole number")
+def require_whole(least: int = 1, of: str = "", or_null: bool = False, **numbers: int | None) -> None:
+    """Raises ValueError for the first that is not a whole number, or less than ``least`` (0 or 1), by its name."""
+    expected = ("a positive whole number" if least else "a whole number from 0") + (of and f" of {of}")
+    expected += ", or null" * or_null
+    for name, number in numbers.items():
+        if or_null and number is None:
+            continue
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise ValueError(f"{name}={number}: expects {expected}")
 
 
-def require_seed(**seeds: int) -> None:
-    """Raises ValueError for the first that is not a whole number from 0, as a setting of the data set."""
-    for name, seed in seeds.items():
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"dataset.{name}={seed}: expects a whole number from 0")
+def require_positive(**numbers: float) -> None:
+    """Raises ValueError for the first number that is not greater than zero, by its name."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
+            raise ValueError(f"{name}={number}: expects a positive number")
+
+
+def require_non_negative(**numbers: float) -> None:
+    """Raises ValueError for the first number that is less than zero or none at all, by its name."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
+            raise ValueError(f"{name}={number}: expects a number from 0")
+
+
+def require_share(**numbers: float) -> None:
+    """Raises ValueError for the first number that is not from 0 to below 1, by its name."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < 1:
+            raise ValueError(f"{name}={number}: expects a number from 0 to below 1")
+
+
+def require_one_of(accepted: Iterable[str], **chosen: str) -> None:
+    """Raises ValueError for the first choice that is none of the accepted ones, by its name."""
+    for name, choice in chosen.items():
+        if choice not in accepted:
+            raise ValueError(f"{name}={choice}: accepted are {', '.join(accepted)}")
 
 
 def require_range(name: str, ends) -> None:
-    """Raises ValueError for what is not two finite numbers in ascending order, as a setting of the data set."""
+    """Raises ValueError for what is not two finite numbers in ascending order."""
     numbers = isinstance(ends, list | tuple) and all(type(end) in (int, float) and math.isfinite(end) for end in ends)
     if not numbers or len(ends) != 2 or not ends[0] < ends[1]:
         shown = list(ends) if isinstance(ends, tuple) else ends
-        raise ValueError(f"dataset.{name}={shown}: expects two numbers, the lower one first")
-
-
-def require_sigma(sigma: float) -> None:
-    """Raises ValueError for a standard deviation that is none, as a setting of the distribution."""
-    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 < sigma < math.inf:
-        raise ValueError(f"dataset.distribution.sigma={sigma}: expects a positive number")
-
-
-def require_images(name: str, class_names: list[str], read) -> None:
-    """Holds what a data set of images reads to its contract (:meth:`datamodules.images.Images.read`).
-
-    Args:
-        name: of the data set, for the messages.
-        class_names: its K classes.
-        read: what ``read()`` gave.
-
-    Raises:
-        DataError: with the first thing that is wrong.
-    """
-    if not class_names or isinstance(class_names, str):
-        raise DataError(f"{name}: has no class_names, a list of as many names as there are classes")
-    if not isinstance(read, tuple | list) or [_is_pair(part) for part in read] != [True, True]:
-        raise DataError(f"{name}: read() gives {_described(read)} where two (images, targets) pairs are due")
-    for part, (images, targets) in zip(("training", "test"), read, strict=True):
-        if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 1:
-            raise DataError(
-                f"{name}: read() gives {part} images as {_described(images)} where uint8 (N, 1, H, W) are due"
-            )
-        if not isinstance(targets, Tensor) or targets.dtype != torch.int64 or targets.dim() != 1:
-            raise DataError(f"{name}: read() gives {part} targets as {_described(targets)} where int64 (N,) are due")
-        if len(images) != len(targets):
-            raise DataError(f"{name}: {len(images)} {part} images and {len(targets)} targets for them")
-        if images.numel() == 0:
-            raise DataError(f"{name}: no {part} images, read() gives {_described(images)}")
-        low, high = int(targets.min()), int(targets.max())
-        if low < 0 or high >= len(class_names):
-            raise DataError(
-                f"{name}: {part} targets from {low} to {high} where 0 to {len(class_names) - 1} are due, for "
-                f"class_names has {len(class_names)}"
-            )
-    sides = [tuple(images.shape[2:]) for images, _ in read]
-    if sides[0] != sides[1]:
-        raise DataError(f"{name}: training images are {_by(sides[0])} and test images {_by(sides[1])}")
-
-
-def require_all_classes(name: str, class_names: list[str], counts) -> None:
-    """Raises DataError for the first class without a training image, of ``counts`` ``(K,)``."""
-    for number, count in enumerate(counts):
-        if count == 0:
-            raise DataError(
-                f"{name}: no training image of class {number} ({class_names[number]}); class_names has "
-                f"{len(class_names)}"
-            )
-
-
-def _is_pair(part) -> bool:
-    return isinstance(part, tuple | list) and len(part) == 2
-
-
-def _by(sides: tuple[int, int]) -> str:
-    return "x".join(map(str, sides))
-
-
-def _described(value) -> str:
-    """A tensor's or an array's type and shape, or what else it is, in a few words."""
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
-        return f"a {type(value).__name__}"
-    array = "" if isinstance(value, Tensor) else f"a {type(value).__module__} array of "
-    return f"{array}{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        raise ValueError(f"{name}={shown}: expects two numbers, the lower one first")

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from datamodules.checks import require_sigma
+from datamodules.checks import require_positive
 
 CURVE_POINTS, MOST_CURVE_POINTS = 2048, 65_536  # of the midpoint rule, at most half a sigma apart
 WINDOW_SIGMAS = 4.0  # from the outermost means to the window's edge
@@ -116,7 +116,7 @@ class Modes(Mixture):
     """
 
     def __init__(self, means, sigma: float):
-        require_sigma(sigma)
+        require_positive(**{"dataset.distribution.sigma": sigma})
         super().__init__(means, [sigma, sigma])
         self.modes, self.mode_sigma = self._means, sigma
 
@@ -125,7 +125,7 @@ class Curve(Distribution):
     """A curve, blurred: m(u) as a subclass says, s(u) = sigma."""
 
     def __init__(self, sigma: float):
-        require_sigma(sigma)
+        require_positive(**{"dataset.distribution.sigma": sigma})
         self.sigma = sigma
 
     def curve(self, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from datamodules.checks import require_sigma
+from datamodules.checks import require_positive
 from datamodules.distributions import Mixture
 
 
@@ -29,7 +29,7 @@ class Drawing(Mixture):
     """
 
     def __init__(self, path: str, sigma: float = 0.02):
-        require_sigma(sigma)
+        require_positive(**{"dataset.distribution.sigma": sigma})
         if path is None:
             raise DrawingError("dataset.distribution.path: names the drawing, a .png, .csv or .npy file")
         points = read_points(Path(path))

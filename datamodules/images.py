@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.checks import require_all_classes, require_images
+from datamodules.contract import require_all_classes, require_images
 from datamodules.in_memory import InMemoryData
 from datamodules.labels import draw_labels, require_drawable, require_rule
 

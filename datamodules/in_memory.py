@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from datamodules.checks import require_counts, require_seed
+from datamodules.checks import require_whole
 
 Split = tuple[Tensor, Tensor]  # examples (N, ...) and what they are labelled with (N,); a named tuple, by data set
 
@@ -98,8 +98,9 @@ class InMemoryData(pl.LightningDataModule):
 
     def __init__(self, batch_size: int, val_size: int, seed: int, eval_batch_size: int):
         super().__init__()
-        require_counts(batch_size=batch_size, val_size=val_size, eval_batch_size=eval_batch_size)
-        require_seed(seed=seed)
+        counts = {"batch_size": batch_size, "val_size": val_size, "eval_batch_size": eval_batch_size}
+        require_whole(**{f"dataset.{name}": count for name, count in counts.items()})
+        require_whole(0, **{"dataset.seed": seed})
         self.batch_size, self.val_size, self.seed, self.eval_batch_size = batch_size, val_size, seed, eval_batch_size
 
     def divide(self) -> dict[str, Split]:
@@ -119,6 +120,11 @@ class InMemoryData(pl.LightningDataModule):
             setattr(self, name, split._make(there[tensor] for tensor in split))
         if first:
             self.require_enough()
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of all splits, known after ``setup``."""
+        return self._names
 
     @property
     def offers(self) -> dict:

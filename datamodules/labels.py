@@ -4,6 +4,8 @@ import hashlib
 
 import numpy as np
 
+from datamodules.checks import require_one_of, require_whole
+
 RULES = ("equal", "proportional")  # as many of each class; or each class by its share, and at least one
 
 
@@ -45,10 +47,8 @@ def require_drawable(
     ``setting`` is what messages call the number.
     """
     require_rule(labels)
-    if isinstance(n_labels, bool) or not isinstance(n_labels, int) or n_labels < 1:
-        raise ValueError(f"{setting}={n_labels}: expects a positive whole number of labelled images")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"label_seed={seed}: expects a whole number from 0")
+    require_whole(of="labelled images", **{setting: n_labels})
+    require_whole(0, label_seed=seed)
     classes, total = len(class_counts), int(np.sum(class_counts))
     if n_labels > total:
         raise ValueError(f"{setting}={n_labels}: the training set has only {total} images")
@@ -74,8 +74,7 @@ def require_drawable(
 
 def require_rule(labels: str) -> None:
     """Raises ValueError for a rule that there is not."""
-    if labels not in RULES:
-        raise ValueError(f"labels={labels}: accepted are {', '.join(RULES)}")
+    require_one_of(RULES, labels=labels)
 
 
 def indices_sha256(indices: np.ndarray) -> str:

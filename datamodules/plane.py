@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.checks import require_counts, require_range
+from datamodules.checks import require_range, require_whole
 from datamodules.distributions import Distribution
 from datamodules.in_memory import InMemoryData
 
@@ -48,8 +48,8 @@ class Plane(InMemoryData):
         network_range: tuple[float, float] = (0.0, 1.0),
     ):
         super().__init__(batch_size, val_size, seed, eval_batch_size)
-        require_counts(train_size=train_size, test_size=test_size)
-        require_range("network_range", network_range)
+        require_whole(**{"dataset.train_size": train_size, "dataset.test_size": test_size})
+        require_range("dataset.network_range", network_range)
         self.distribution, self.network_range = distribution, tuple(network_range)
         self.train_size, self.test_size = train_size, test_size
 

@@ -1,5 +1,6 @@
 """Checkpoints of a fit: ``last.ckpt`` after each epoch, and ``best.ckpt`` of the epoch that an observer scored best."""
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -65,6 +66,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: str | Path, map_location=lambda storage, location: storage, weights_only: bool | None = None
     ) -> dict:
         return load_checkpoint(Path(path), map_location)
+
+
+def weights_digest(state: dict[str, torch.Tensor]) -> str:
+    """16 hexadecimal digits that stand for a model's weights: SHA-256 of names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        array = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
+        digest.update(array.view(torch.uint8).numpy() if array.dim() else array.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dict:

@@ -10,12 +10,14 @@ composition for each combination of groups, and the plain values put into it.
 import itertools
 import os
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from hydra import initialize_config_dir
-from hydra._internal.utils import get_args_parser
+from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -85,6 +87,8 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
         multirun = flags.multirun or base.hydra["mode"] == "MULTIRUN"
         if swept := [o for o in overrides if o.is_sweep_override() and not multirun]:
             raise Mistake(f"{swept[0].input_line} names several values: add -m to run a job for each")
+        if flags.cfg and multirun:
+            raise Mistake("--cfg shows the configuration of one job: leave out -m, and name one value of each setting")
         if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
             for combination in itertools.islice(_combinations(overrides, composer, multirun), 1):
                 composer.template(combination)
@@ -92,6 +96,8 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
         jobs = [_job(combination, composer) for combination in _combinations(overrides, composer, multirun)]
     if not jobs:
         raise Mistake("a sweep over no values: " + " ".join(words))
+    if multirun and (twice := [name for name, count in Counter(job.name for job in jobs).items() if count > 1]):
+        raise Mistake(f"two jobs of this sweep are the same: {twice[0]}")
     return Command(jobs, multirun, base.hydra)
 
 
@@ -196,10 +202,11 @@ def _own_hydra() -> Iterator[None]:
 
 def print_page(config_name: str) -> None:
     """What Hydra answers by itself: ``--help``, ``--cfg``, ``--info``, ... of the process's arguments."""
-    import hydra
-
+    flags = _read_flags(sys.argv[1:])
+    with _own_hydra():
+        flags.overrides = [parse(as_text(word)).input_line for word in flags.overrides]
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(lambda config: None)()
+        _run_hydra(flags, get_args_parser(), lambda config: None, config_path=str(CONF), config_name=config_name)
     except SystemExit as stop:  # Hydra has said why
         raise SystemExit(2 if stop.code else 0) from None
 
@@ -207,7 +214,7 @@ def print_page(config_name: str) -> None:
 def as_text(word: str) -> str:
     """``key=value`` of a name or a folder with the value in quotes: to Hydra a plain string, whatever is in it."""
     key, equals, value = word.partition("=")
-    if not equals or key not in TEXTS or value in ("null", "true", "false") or value[:1] in ("'", '"'):
+    if not equals or key not in TEXTS or value == "null" or value[:1] in ("'", '"'):
         return word
     if key == "sweep" and "," in value:
         return word
@@ -226,19 +233,18 @@ def parse(word: str) -> Override:
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     if not word.startswith("="):
         with suppress(HydraException):
-            return parser.parse_override(word)
+            return parser.parse_overrides([word])[0]
     key, equals, value = word.partition("=")
     if not equals or not key:
         raise Mistake(f"can't read '{word}'; settings are given as key=value")
     if (
         re.fullmatch(r"[\w.@/+~-]+", key)
         and re.search(r"[/\\~]|[^\x00-\x7f]", value)
-        and not re.search(r"[,'\"]", value)
+        and not re.search(r"['\"]", value)
     ):
-        try:  # a path, whatever characters are in it
-            return parser.parse_override(quoted(f"{key}={os.path.expanduser(value)}"))
-        except HydraException:
-            pass
+        paths = [quoted(f"={os.path.expanduser(path)}")[1:] for path in value.split(",")]
+        with suppress(HydraException):  # paths, whatever characters are in them but commas
+            return parser.parse_overrides([f"{key}={','.join(paths)}"])[0]
     raise Mistake(
         f"can't read '{word}': a value with brackets, quotes, braces, colons or equal signs is put in quotes of its "
         f"own: \"{key}='...'\""

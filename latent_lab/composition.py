@@ -142,8 +142,8 @@ class Composer:
         if not str(OmegaConf.is_dict(launcher) and launcher.get("_target_")).startswith("latent_lab.launchers."):
             named = choices.get("hydra/launcher")
             raise Mistake(f"hydra/launcher={named}: not one of this project's, which are {', '.join(ours)}")
-        if choices.get("hydra/sweeper") != "basic":
-            raise Mistake(f"hydra/sweeper={choices.get('hydra/sweeper')}: sweeps are basic ones here")
+        if config.hydra.sweeper._target_ != self.base.hydra.sweeper._target_:
+            raise Mistake(f"hydra/sweeper={choices.get('hydra/sweeper')}: sweeps are Hydra's basic ones here")
         for place in ("run.dir", "sweep.dir", "sweep.subdir"):
             node, default = (OmegaConf.to_container(c.hydra)[place.split(".")[0]][place.split(".")[1]]
                              for c in (config, self.base))  # fmt: skip
@@ -162,6 +162,7 @@ class Template:
     def __init__(self, composer: Composer, overrides: list[Override], plain: list[Override], reference: DictConfig):
         self._defaults: dict[str, object] = {}
         self._plain = {o.key_or_group for o in plain}
+        self._made_of_others = {o.key_or_group for o in plain if "${" in str(o.value())}
         config = copy.deepcopy(reference)
         marks = {}
         for number, override in enumerate(plain):
@@ -182,6 +183,7 @@ class Template:
         if composer.config_name == "train":
             _require_a_pair(reference, overrides)
             _require_all(composer.base, config)
+            OmegaConf.set_struct(config, False)
             _require_a_reader(overrides, config, self.choices)
         hydra = config.hydra
         self.hydra = {
@@ -205,7 +207,10 @@ class Template:
             settings[key] = fitted(override, self._defaults[key]) if key in self._plain else override.value()
             if key in self._places:
                 changes |= dict.fromkeys(self._places[key], settings[key])
-        return _with(self._config, changes), settings
+        config = _with(self._config, changes)
+        for key in self._made_of_others & settings.keys():
+            settings[key] = _at(config, key)
+        return config, settings
 
 
 class _Entangled(Exception):
@@ -232,6 +237,13 @@ def _places(config, key: str, mark: str, path: tuple = ()):
         yield path
     elif isinstance(config, str) and mark in config:
         raise _Entangled(key)
+
+
+def _at(config, key: str):
+    """The value of a dotted key."""
+    for part in key.replace("[", ".").replace("]", "").split("."):
+        config = config[int(part)] if isinstance(config, list) else config[part]
+    return config
 
 
 def _with(config, changes: dict[tuple, object]):
@@ -269,7 +281,13 @@ def not_for(model: str, dataset: str, domain: str) -> str:
 
 
 def _require_a_reader(overrides: list[Override], config: DictConfig, choices: dict[str, str]) -> None:
-    """Raises Mistake for a setting that nothing in this job refers to."""
+    """Raises Mistake for a setting that nothing in this job makes use of."""
+    config = copy.deepcopy(config)
+    if "train_subset" in config.dataset and config.dataset.train_subset is None:  # no subset that follows a draw
+        for key in {"label_seed", "labels"} & config.dataset.keys():
+            if any(o.key_or_group == f"dataset.{key}" for o in overrides):
+                raise Mistake(f"dataset.{key}: without effect where dataset.train_subset is null")
+            del config.dataset[key]
     text = OmegaConf.to_yaml(config, resolve=False)
     for override in overrides:
         path = override.key_or_group.split(".")

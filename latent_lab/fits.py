@@ -13,19 +13,24 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from latent_lab import targets
 from latent_lab.checkpoints import LAST, load_checkpoint
 from latent_lab.folders import new_folder, timestamp
 from latent_lab.sources import source_digests
-from latent_lab.storage import DamagedFile, read_json, write_json, write_yaml
+from latent_lab.storage import DamagedFile, file_lock, read_json, write_json, write_yaml
 from latent_lab.trainer_settings import decisive
 
-# Lightning's callbacks that watch only; any other may change weights, and is part of the identity.
+# Lightning's callbacks that watch only; any other may change weights, and is part of the identity. What changes them
+# after the last epoch's checkpoint, or writes checkpoints of its own, has no place here.
 WATCHERS = {f"pytorch_lightning.callbacks.{name}" for name in (
     "LearningRateMonitor", "DeviceStatsMonitor", "ModelSummary", "RichModelSummary", "RichProgressBar",
     "TQDMProgressBar", "ThroughputMonitor",
+)}  # fmt: skip
+REFUSED = {f"pytorch_lightning.callbacks.{name}" for name in (
+    "StochasticWeightAveraging", "WeightAveraging", "EMAWeightAveraging", "LearningRateFinder", "BatchSizeFinder",
+    "ModelCheckpoint", "OnExceptionCheckpoint", "BasePredictionWriter",
 )}  # fmt: skip
 
 
@@ -37,15 +42,26 @@ def digest(content) -> str:
 def deciding(observers: dict[str, dict | None]) -> dict[str, dict]:
     """Of the observers' configurations what decides a number that a later job reads.
 
-    Ours say by ``identity`` what that is, if there is any; of Lightning's all is, but for those that only watch.
+    All of it does, but for what a class of ours leaves out by ``identity``; for one that says it ``only_watches``; and
+    for those of Lightning's that only watch.
     """
     found = {}
     for name, config in observers.items():
         if config is None or config["_target_"] in WATCHERS:
             continue
-        if targets.is_foreign(config["_target_"]) or hasattr(targets.resolve(config["_target_"]), "identity"):
+        if not getattr(targets.resolve(config["_target_"]), "only_watches", False):
             found[name] = targets.identity(config)
     return found
+
+
+def require_allowed(observers: dict[str, dict | None]) -> None:
+    """Raises ValueError for a callback of Lightning's whose work would be lost, or mistaken for another's."""
+    for name, config in observers.items():
+        if config is not None and config["_target_"] in REFUSED:
+            raise ValueError(
+                f"callbacks.observers.{name}: {config['_target_'].rpartition('.')[2]} changes weights after the last "
+                "checkpoint, or writes its own; this project keeps last.ckpt and best.ckpt itself"
+            )
 
 
 class Fit:
@@ -56,7 +72,8 @@ class Fit:
         label: ``<model>-<dataset>``, the readable part of the name.
         outputs: the folder of all outputs.
         data: what the data module says of the data once they are read: ``fingerprint`` of what is trained on,
-            ``test_fingerprint``, and what models may ask for (``offers``).
+            ``other_fingerprint`` of all else (what labels are drawn from, the test set), and what models may ask for
+            (``offers``).
         requires: the fits its callbacks need, by the name they know them by; they choose its best checkpoint.
     """
 
@@ -64,7 +81,7 @@ class Fit:
         self.config, self.label, self.data, self.requires = config, label, data, requires or {}
         observers = deciding(config["callbacks"]["observers"] or {})
         acted_on = any(targets.is_foreign(observer["_target_"]) for observer in observers.values())
-        named = targets.targets([config["model"], config["dataset"], list(observers.values())])
+        self._named = [*targets.targets([config["model"], config["dataset"], list(observers.values())]), EPOCH_SEED]
         self.identity = {
             "model": targets.identity(config["model"]),
             "dataset": targets.identity(config["dataset"]),
@@ -73,7 +90,7 @@ class Fit:
             "observers": observers,
             "seed": config["seed"],
             "compile": config["compile"],
-            "code": source_digests([*named, EPOCH_SEED]),
+            "code": source_digests(self._named),
         }
         if self.requires:
             self.identity["requires"] = {name: fit.name for name, fit in self.requires.items()}
@@ -86,7 +103,7 @@ class Fit:
             for name in ("model", "dataset")
         }
         test_only["dataset"].pop("root", None)  # where the data lie: what they are is in their fingerprint
-        test_only |= {"data": data["test_fingerprint"], "batches": config["trainer"].get("limit_test_batches")}
+        test_only |= {"data": data["other_fingerprint"], "batches": config["trainer"].get("limit_test_batches")}
         self.test_file = self.folder / f"test-{digest(test_only)[:8]}.json"
 
     @property
@@ -102,6 +119,19 @@ class Fit:
     @property
     def finished(self) -> bool:
         return self.record.get("status") == "finished" and self.checkpoint.exists()
+
+    def require_same_code(self) -> None:
+        """Raises RuntimeError in a process that has imported other code than the one that named the fit."""
+        now, then = source_digests(self._named), self.identity["code"]
+        if changed := [file for file in now | then if now.get(file) != then.get(file)]:
+            raise RuntimeError(f"{changed[0]} was edited since the command began; give it again")
+
+    def require_same_identity(self) -> None:
+        """Raises ValueError if what was trained under this name is not this."""
+        then = read_json(self.folder / "identity.json")
+        if then != json.loads(json.dumps(self.identity)):
+            how = "; ".join(_differences(then, self.identity)[:2])
+            raise ValueError(f"{self.folder}: another fit of this name ({how}); fresh=true sets it aside")
 
     def check(self) -> None:
         """Raises :class:`storage.DamagedFile` if a checkpoint is there that can't be read."""
@@ -133,7 +163,7 @@ class Fit:
         The lock is the operating system's: it goes with its process, however that ends.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder.with_name(f".{self.name}.lock"))
+        lock = file_lock(self.folder.with_name(f".{self.name}.lock"))
         owner = self.folder.with_name(f".{self.name}.owner")
         try:
             lock.acquire(timeout=0)
@@ -166,7 +196,7 @@ class Fit:
         """Moves what is there out of the way, keeping it, and returns where it went."""
         if not self.folder.exists():
             return None
-        lock = FileLock(self.folder.with_name(f".{self.name}.lock"))
+        lock = file_lock(self.folder.with_name(f".{self.name}.lock"))
         try:
             with lock.acquire(timeout=0):
                 # onto the empty folder just made, so that no other process takes the name
@@ -182,7 +212,7 @@ def describe(datamodule) -> dict:
     """What a data module says of its data, for :class:`Fit`."""
     return {
         "fingerprint": datamodule.fingerprint("train", "val"),
-        "test_fingerprint": datamodule.fingerprint("test"),
+        "other_fingerprint": datamodule.fingerprint(*(name for name in datamodule.splits if name != "train")),
         "offers": {k: list(v) if isinstance(v, tuple) else v for k, v in datamodule.offers.items()},
     }
 

@@ -11,12 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 
 from callbacks.analyses.base import Analysis, Outcome
 from latent_lab.fits import digest
 from latent_lab.folders import set_results_aside, timestamp
 from latent_lab.logs import logs_into
 from latent_lab.opened import OpenFit
+from latent_lab.place import place
 from latent_lab.plan import PlannedJob, Unit
 from latent_lab.showing import show
 from latent_lab.sources import source_digests
@@ -47,6 +49,8 @@ def run_unit(unit: Unit, logging_config: dict, observers: Sequence[pl.Callback] 
     opened: dict[Path, OpenFit] = {}
     for number, job in enumerate(waiting):
         with logs_into(job.folder, logging_config), contextlib.suppress(Exception), written_down([job]) as result:
+            if otherwise := job.fit.watched_otherwise():
+                log.info(f"fit {fit.name}: was watched with other settings: {otherwise}; fresh=true trains anew")
             if job.fit.test_file not in opened:
                 opened[job.fit.test_file] = OpenFit(fit.folder, job.datamodule, config=job.fit.config)
             run_job(job, opened[job.fit.test_file], result, reused=found or number > 0)
@@ -60,7 +64,10 @@ def run_job(job: PlannedJob, opened: OpenFit, result: dict, reused: bool) -> Non
     result["seconds"] = {"fit": 0.0 if reused else record["seconds"], "analyses": 0.0}
     figures = {}
     for config in configured(job.config, "analyses"):
+        opened.asked_by = config["_target_"]
         outcome: Outcome = build(config, **opened.required).run(opened)
+        if twice := result["metrics"].keys() & outcome.metrics.keys():
+            raise ValueError(f"{config['_target_']}: gives {min(twice)}, which another analysis gave; leave one out")
         result["metrics"] |= outcome.metrics
         result |= outcome.facts
         result["seconds"]["analyses"] += round(outcome.seconds, 3)
@@ -105,17 +112,19 @@ def written_down(jobs: list[PlannedJob]) -> Iterator[dict]:
     Yields:
         the first job's result, to be added to.
     """
-    results = [blank_result(job) for job in jobs]
-    for job in jobs:
-        job.folder.mkdir(parents=True, exist_ok=True)
-        write_yaml(job.folder / "config.yaml", job.config)
+    first = blank_result(jobs[0])
+    write_yaml(jobs[0].folder / "config.yaml", jobs[0].config)
     try:
-        yield results[0]
+        yield first
     except BaseException as error:
         stopped = not isinstance(error, Exception)
         message = "interrupted" if stopped else f"{type(error).__name__}: {error}"
-        for job, result in list(zip(jobs, results, strict=True))[: 1 if stopped else None]:
-            write_text(job.folder / "traceback.txt", traceback.format_exc())
+        for number, job in enumerate(jobs[: 1 if stopped else None]):
+            result = blank_result(job) if number else first
+            job.folder.mkdir(parents=True, exist_ok=True)
+            write_yaml(job.folder / "config.yaml", job.config)
+            if not stopped:
+                write_text(job.folder / "traceback.txt", traceback.format_exc())
             result |= {"status": "interrupted" if stopped else "failed", "error": message}
             write_json(job.folder / "result.json", result)
             log.error(f"{job.folder.name}: {'INTERRUPTED' if stopped else f'FAILED, {message}'}")
@@ -130,7 +139,8 @@ def blank_result(job: PlannedJob) -> dict:
         "n_labels": read_by(config, "n_labels"), "label_seed": read_by(config, "label_seed"), "seed": config["seed"],
         "labels_sha256": None, "fit": fit.name, "requires": fit.identity.get("requires", {}),
         "fit_created": None, "fit_reused": None, "job": job_identity(job), "setting": setting(job),
-        "metrics": {}, "seconds": {}, "error": None, **shown_as(config), "versions": versions(), "created": timestamp(),
+        "metrics": {}, "seconds": {}, "error": None, **shown_as(config), "versions": versions(),
+        "place": place() | {"gpu": gpu()}, "created": timestamp(),
     }  # fmt: skip
 
 
@@ -156,8 +166,8 @@ def setting(job: PlannedJob) -> str:
         return [but_repeated(value) for value in content] if isinstance(content, list) else content
 
     analyses = configured(job.config, "analyses")
-    # a subset of the data that follows the draw of the labels is other data each time, by the same setting
-    identity = {name: part for name, part in job.fit.identity.items() if name not in ("data", "requires")}
+    # what is trained on may be a subset that follows the draw of the labels: other data each time, by the same setting
+    identity = job.fit.identity | {"data": job.fit.data["other_fingerprint"]}
     return digest([but_repeated([identity, analyses]), source_digests(targets(analyses), of_fit=False)])[:16]
 
 
@@ -180,6 +190,12 @@ def in_short(result: dict) -> str:
     """What a result came to: its statement, or its first metrics."""
     names = [name for name in result["headline"] or result["metrics"] if name in result["metrics"]]
     return result.get("statement") or ", ".join(f"{name} {result['metrics'][name]:.4f}" for name in names[:4])
+
+
+@cache
+def gpu() -> str | None:
+    """The name of the GPU that this process has; None if it has none."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 @cache

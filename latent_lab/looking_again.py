@@ -38,6 +38,8 @@ def drawn_again(folder: Path, data: str | None, tsne: bool) -> list[Path]:
         build(c, fit_folder=folder, tsne=tsne, **opened.required) for c in configured(opened.config, "observers")
     ]
     drawing = [observer for observer in observers if hasattr(observer, "redraw")]
+    if opened.record.get("status") != "finished":
+        print(f"{folder.name}: is not trained to its end; drawn as it was after epoch {opened.checkpoint['epoch'] + 1}")
     if not drawing:
         raise ValueError(f"{folder}: none of its callbacks draws a picture")
     return [file for observer in drawing for file in observer.redraw(opened)]

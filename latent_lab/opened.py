@@ -32,8 +32,9 @@ class OpenFit:
         self.folder, self.name, self.keep = Path(folder), Path(folder).name, keep
         self.config = config or stored_config(self.folder, data)
         self.identity = read_json(self.folder / "identity.json")
+        self.asked_by = ""  # the analysis at work: what is derived for it is kept by its code
         self._datamodule = datamodule
-        self._derived: dict[str, dict[str, np.ndarray]] = {}
+        self._derived: dict[tuple[str, str], dict[str, np.ndarray]] = {}
 
     @cached_property
     def datamodule(self) -> pl.LightningDataModule:
@@ -89,14 +90,38 @@ class OpenFit:
         return model.eval()
 
     @cached_property
+    def record(self) -> dict:
+        """``fit.json``."""
+        return read_json(self.folder / "fit.json")
+
+    @property
+    def weights(self) -> str:
+        """What stands for the finished fit's last weights.
+
+        Raises:
+            ValueError: if it is not finished.
+        """
+        if self.record.get("status") != "finished":
+            raise ValueError(f"{self.folder}: is not trained to its end")
+        return self.record["weights"]
+
+    @cached_property
     def required(self) -> dict[str, pl.LightningModule]:
-        """The models of the fits that this one required, by the name its callbacks know them by."""
+        """The models of the fits that this one required, by the name its callbacks know them by.
+
+        Raises:
+            ValueError: if one is absent, or has other weights than when it was needed.
+        """
         models = {}
         for name, other in self.identity.get("requires", {}).items():
-            folder = self.folder.parent / other
-            if not (folder / LAST).exists():
+            opened = self.folder.parent / other
+            if not (opened / LAST).exists():
                 raise ValueError(f"{self.folder}: the fit {other}, which it requires as its {name}, is not beside it")
-            models[name] = OpenFit(folder).model
+            opened = OpenFit(opened)
+            if opened.weights != self.record["required"][name]:
+                raise ValueError(f"{self.folder}: {other}, its {name}, was trained anew since, to other weights; "
+                                 "fresh=true trains this one anew")  # fmt: skip
+            models[name] = opened.model
         return models
 
     def observed(self, observer: type[pl.Callback]) -> dict:
@@ -113,16 +138,16 @@ class OpenFit:
         return states[name]
 
     def derived(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """What ``make`` makes of these weights and data: once for a fit and the code of that function."""
-        if name not in self._derived:
-            self._derived[name] = self._from_folder(name, make) if self.keep else make()
-        return self._derived[name]
+        """What ``make`` makes of these weights and data: once for a fit and the code of the analysis that asks."""
+        key = (self.asked_by, name)
+        if key not in self._derived:
+            self._derived[key] = self._from_folder(name, make) if self.keep else make()
+        return self._derived[key]
 
     def _from_folder(self, name: str, make: Callable) -> dict[str, np.ndarray]:
-        created = read_json(self.folder / "fit.json").get("created")
-        data = self.datamodule.fingerprint("train", "val", "test")
-        made_by = source_digests([_module_of(make)], of_fit=False)
-        file = self.folder / f"derived-{digest([created, data, made_by])[:8]}" / f"{name}.safetensors"
+        made_of = [self.weights, self.record.get("required"), self.datamodule.fingerprint(*self.datamodule.splits)]
+        made_by = [self.asked_by, source_digests([self.asked_by], of_fit=False)]
+        file = self.folder / f"derived-{digest([*made_of, *made_by])[:8]}" / f"{name}.safetensors"
         if file.exists():
             try:
                 return load_arrays(file)
@@ -136,10 +161,6 @@ class OpenFit:
     def files(self, pattern: str) -> list[Path]:
         """The files in its folder that match, sorted."""
         return sorted(self.folder.glob(pattern))
-
-
-def _module_of(function: Callable) -> str:
-    return getattr(function, "__module__", None) or getattr(function, "func", function).__module__
 
 
 def stored_config(folder: Path, data: str | None = None) -> dict:

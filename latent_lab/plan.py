@@ -7,7 +7,7 @@ without jobs and come earlier; so a launcher may run units in any order that hee
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,11 +16,14 @@ from callbacks.observers.epoch_seed import EpochSeed
 from latent_lab import trainer_settings
 from latent_lab.command import Command, Job, quoted, read_command
 from latent_lab.composition import not_for
-from latent_lab.fits import Fit, describe
+from latent_lab.fits import Fit, describe, require_allowed
 from latent_lab.folders import require_writable
 from latent_lab.mistakes import Mistake
 from latent_lab.targets import Lacks, build, resolve
 from latent_lab.training import configured, make_loggers, make_trainer, quiet, require_described
+
+# Of the data of a required fit these are its own; all else is its job's: it is the job's data that it learns.
+ITS_OWN = ("batch_size", "seed", "train_subset", "label_seed", "labels")
 
 
 @dataclass
@@ -94,6 +97,7 @@ class Planner:
             raise ValueError(f"compile={config['compile']}: expects true or false")
         self._once("trainer", trainer, lambda: check_trainer(trainer, self._here))
         require_described(config)
+        require_allowed(config["callbacks"]["observers"] or {})
         self._once("logger", config["logger"], lambda: make_loggers(config, Path("."), "check"))
         datamodule = self._once("data", config["dataset"], lambda: self._data(config["dataset"]))
         data = self._once("facts", config["dataset"], lambda: describe(datamodule))
@@ -103,6 +107,7 @@ class Planner:
             self._once("observer", observer, lambda c=observer: build(c, fit_folder=None))
         for analysis in configured(config, "analyses"):
             self._once("analysis", [config["dataset"], analysis], lambda c=analysis: build(c).check(datamodule))
+        self._once("analyses", config["callbacks"]["analyses"], lambda: check_analyses(config))
         fit = self._fit(config, choices, data)
         if fit.name not in self.units:
             requires = {name: self.units[other.name].made_from for name, other in fit.requires.items()}
@@ -150,7 +155,8 @@ class Planner:
         words += [f"trainer.enable_progress_bar={str(config['trainer']['enable_progress_bar']).lower()}"]
         try:
             job = self._given.get(name) or read_command("train", [*words, *_as_words(settings)]).jobs[0]
-            return self.add(job, None).fit
+            data = {k: v for k, v in config["dataset"].items() if k not in ITS_OWN}
+            return self.add(replace(job, config=job.config | {"dataset": job.config["dataset"] | data}), None).fit
         except ValueError as error:
             raise ValueError(f"callbacks.requires.{name}: {error}") from None
 
@@ -175,7 +181,7 @@ def plan(command: Command, folder: Path, here: bool = True) -> Plan:
         require_writable(outputs)
     fresh = command.jobs[0].config["fresh"]
     for unit in units:
-        if fresh and unit.jobs:
+        if fresh and unit.jobs and here:  # else the name of the fit is known where it is trained
             if kept := unit.fit.set_aside():
                 print(f"fresh=true: what was fitted before lies in {kept}")
         else:
@@ -197,6 +203,16 @@ def check_names(command: Command) -> None:
             raise Mistake(f"paths.{name}={first['paths'][name]}: expects a folder")
     if type(first["fresh"]) is not bool:
         raise Mistake(f"fresh={first['fresh']}: expects true or false")
+
+
+def check_analyses(config: dict) -> None:
+    """Raises ValueError for two analyses that would give one metric, of which one would be lost."""
+    seen: dict[str, str] = {}
+    for name, analysis in (config["callbacks"]["analyses"] or {}).items():
+        for metric in resolve(analysis["_target_"]).headline if analysis else ():
+            if metric in seen:
+                raise ValueError(f"callbacks.analyses: {seen[metric]} and {name} both give {metric}; leave one out")
+            seen[metric] = name
 
 
 def check_trainer(settings: dict, here: bool = True) -> None:

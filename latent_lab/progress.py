@@ -1,9 +1,5 @@
 """How the tasks of a written plan are getting on, as whoever asks can tell. It imports no torch."""
 
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,93 +9,105 @@ from rich.table import Table
 
 from latent_lab import written_plan
 from latent_lab.folders import timestamp
-from latent_lab.storage import DamagedFile, read_json, write_json
+from latent_lab.launchers import slurm_queue
+from latent_lab.launchers.driving import submitted
+from latent_lab.place import alive, in_short, place
+from latent_lab.storage import read_json, write_json
+from latent_lab.written_plan import Task
 
 EVERY = 2.0  # seconds between two writings while a fit trains
-SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT", "SLURMD_NODENAME")
-
-
-def place() -> dict:
-    """Where this process runs: ``host``, ``process``, and its ids in Slurm, where there are any."""
-    found = {name.lower(): os.environ[name] for name in SLURM if name in os.environ}
-    return {"host": socket.gethostname(), "process": os.getpid(), **found}
+SILENT = 600.0  # seconds without a word of a process on another machine, after which nobody can tell whether it runs
+COMING = ("waiting", "starting", "running", "requeued")  # states that end by themselves
+MOST_LINES = 40  # of tasks in a terminal
 
 
 class Status:
-    """The file of one task: ``state`` (running, done, interrupted, failed), ``fit``, and how far it has come."""
+    """The file of one task: ``state`` (running, done, interrupted, failed), where it runs, its ``fit``, and how far it
+    has come.
 
-    def __init__(self, file: Path):
-        self.file = file
-        self.content = {"state": "running", "started": timestamp(), **place()}
+    Args:
+        folder: of the sweep.
+        number: of the task.
+        label: of its fit, before that has a name.
+    """
+
+    def __init__(self, folder: Path, number: int, label: str):
+        self.file = folder / written_plan.FOLDER / "status" / f"{number}.json"
+        self.content = {"state": "running", "started": timestamp(), **place(), "label": label}
         self._written = 0.0
 
-    def write(self, soon: bool = False, **fields) -> None:
-        """Adds fields; with ``soon`` only if the last writing is some time ago."""
+    @property
+    def due(self) -> bool:
+        """Whether the last writing is some time ago."""
+        return time.monotonic() - self._written > EVERY
+
+    def write(self, **fields) -> None:
+        """Adds fields."""
         self.content |= fields | {"updated": time.time()}
-        if not soon or time.monotonic() - self._written > EVERY:
-            write_json(self.file, self.content)
-            self._written = time.monotonic()
+        write_json(self.file, self.content)
+        self._written = time.monotonic()
 
 
 def in_words(status: dict) -> str:
     """``vae-mnist-1a2b3c4d: epoch 3 of 20, 1,234 images/s, 5 min left``."""
+    name = status.get("fit") or status.get("label", "")
+    if not status.get("epoch"):
+        return name
     epochs = f" of {status['epochs']}" if status.get("epochs", -1) > 0 else f", update {status['updates']:,}"
+    if status["state"] != "running":
+        return f"{name}: epoch {status['epoch']}{epochs}"
     left = status["seconds_left"]
     left = f"{left / 3600:.1f} h" if left > 5400 else f"{left / 60:.0f} min" if left > 90 else f"{left} s"
-    name = status.get("fit") or status.get("label")
     return f"{name}: epoch {status['epoch']}{epochs}, {status['images_per_second']:,} images/s, {left} left"
 
 
 def states(folder: Path) -> list[dict]:
-    """What each task of a plan is doing: its status, with ``state`` one of waiting, running, killed, interrupted, done,
-    failed, and ``task``, ``unit``, ``log``.
+    """What each task of a plan is doing: what was last heard of it, with ``task``, ``unit``, ``jobs`` (how many), and
+    ``state``, one of
 
-    Running and killed are told apart by the process where it is on this machine, by Slurm's queue where there is one,
-    else by how long ago the task was heard of.
+    - waiting, starting, running: it is under way, or will be; requeued: it was stopped, and Slurm will go on with it;
+    - done, failed; interrupted: it was told to stop, and wrote that down;
+    - killed: it wrote that it runs, and runs no more; never started: nothing was heard, and nothing will start it;
+    - silent: it runs on another machine, and was not heard of for ten minutes.
     """
-    phases, _, _ = written_plan.read_tasks(folder)
-    arrays = folder / written_plan.FOLDER / "slurm.json"
-    queued = _queued(read_json(arrays)["arrays"]) if arrays.exists() else None
+    tasks = written_plan.read_tasks(folder).all.values()
+    cluster = submitted(folder)
+    queued = slurm_queue.queued(cluster["arrays"]) if cluster else None
+    file = folder / written_plan.FOLDER / "driver.json"
+    driven = file.exists() and alive(read_json(file)) is not False
     found = []
-    for task in (task for phase in phases for task in phase):
-        file = folder / written_plan.FOLDER / "status" / f"{task.number}.json"
-        try:
-            status = read_json(file)
-        except DamagedFile:
-            status = {"state": "waiting"}
-        if status["state"] == "running" and not _alive(status, queued, task.number):
-            status["state"] = "killed"
-        found.append(status | {"task": task.number, "unit": task.unit, "jobs": task.end - task.first})
+    for task in tasks:
+        status = written_plan.read_status(folder, task.number)
+        if queued is not None:
+            state = _on_cluster(status.get("state"), queued.get(task.number))
+        else:
+            state = _by_process(status, driven or bool(cluster))
+        found.append(status | {"state": state, "task": task.number, "unit": task.unit, "jobs": task.end - task.first,
+                               "queue": (queued or {}).get(task.number)})  # fmt: skip
     return found
 
 
-SILENT = 600.0  # seconds without a word, after which a task on another machine counts as killed
+def _on_cluster(said: str | None, queued: str | None) -> str:
+    """A task's state by what it said last, and by what Slurm says."""
+    if said in ("done", "failed"):
+        return said
+    if queued is None:
+        return {"running": "killed", None: "never started"}.get(said, said)
+    if queued.startswith("PENDING"):
+        return "waiting" if said is None else "requeued"
+    return "starting" if said is None else "requeued" if said == "interrupted" else said
 
 
-def _alive(status: dict, queued: set[int] | None, number: int) -> bool:
-    if queued is not None:
-        return number in queued
-    if status["host"] != socket.gethostname():
-        return time.time() - status.get("updated", 0) < SILENT
-    try:
-        os.kill(status["process"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _queued(arrays: list[dict]) -> set[int] | None:
-    """The tasks that run on the cluster by what Slurm says; None where it can't be asked."""
-    if shutil.which("squeue") is None:
-        return None
-    ids = ",".join(array["id"] for array in arrays)
-    words = ["squeue", "--noheader", "--array", "--states=RUNNING,COMPLETING", "--format=%F %K", f"--jobs={ids}"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    first = {array["id"]: array["tasks"][0] for array in arrays}
-    rows = [line.split() for line in done.stdout.splitlines()]
-    return {first[one] + int(at) for one, at in rows if one in first and at.isdigit()}
+def _by_process(status: dict, driven: bool) -> str:
+    """A task's state by its process, or by when it was heard of."""
+    if not status:
+        return "waiting" if driven else "never started"
+    if status["state"] != "running":
+        return status["state"]
+    lives = alive(status)
+    if lives is None:
+        return "running" if time.time() - status["updated"] < SILENT else "silent"
+    return "running" if lives else "killed"
 
 
 def show(folder: Path, results: list[dict]) -> bool:
@@ -109,25 +117,42 @@ def show(folder: Path, results: list[dict]) -> bool:
         folder: with a written plan.
         results: those that are there.
     """
-    tasks = states(folder)
-    status = Counter(result["status"] for result in results if result.get("choices"))
-    jobs = sum(task["jobs"] for task in tasks)
-    counts = [f"{status['ok']} done"] + [f"{status[name]} {name}" for name in ("interrupted", "failed") if status[name]]
-    rest = jobs - sum(status.values())
+    tasks, places = states(folder), written_plan.read_places(folder)
+    by_name = {result["job_name"]: result["status"] for result in results if "choices" in result}
+    planned = [Path(place).name if place != "." else folder.name for unit in places for place in unit]
+    status = Counter(by_name.get(name, "to come") for name in planned)
+    counts = [f"{status['ok']} done"] + [f"{n} {name}" for name, n in status.items() if name not in ("ok", "to come")]
+    rest = [f"{status['to come']} to come"] * bool(status["to come"])
     of_tasks = ", ".join(f"{n} {state}" for state, n in sorted(Counter(task["state"] for task in tasks).items()))
-    print(f"{jobs} jobs: {', '.join(counts)}, {max(0, rest)} to come; tasks: {of_tasks}")
-    shown = [task for task in tasks if task["state"] in ("running", "killed", "interrupted", "failed")]
-    if shown:
-        table = Table("task", "state", "how far", "where", box=None)
-        for task in shown[:40]:
-            far = in_words(task) if task.get("epoch") else task.get("fit") or task.get("label", "")
-            slurm = task.get("slurm_array_job_id") or task.get("slurm_job_id")
-            at = f"{task['host']}, " + (f"job {slurm}_{task.get('slurm_array_task_id', 0)}" if slurm
-                                        else f"process {task['process']}")  # fmt: skip
-            said = (task.get("error") or "").splitlines()[:1]
-            table.add_row(str(task["task"]), task["state"], ": ".join([far, *said]), at)
-        Console(width=None if Console().is_terminal else 140, markup=False).print(table)
-        log = folder / written_plan.FOLDER / "logs"
-        if any(log.iterdir()):
-            print(f"what they said: {log}")
-    return any(task["state"] in ("running", "waiting") for task in tasks)
+    print(f"{len(planned)} job{'s' * (len(planned) > 1)}: {', '.join(counts + rest)}; tasks: {of_tasks}")
+    _show_table(folder, [task for task in tasks if task["state"] not in ("done", "waiting")])
+    if reasons := Counter(task["queue"] for task in tasks if (task["queue"] or "").startswith("PENDING")):
+        print("in Slurm's queue: " + ", ".join(f"{n} {reason.lower()}" for reason, n in sorted(reasons.items())))
+    coming = any(task["state"] in COMING for task in tasks)
+    if not coming and any(task["state"] not in ("done", "failed") for task in tasks):
+        print("nothing runs: the same command again goes on with what is not done")
+    return coming
+
+
+def _show_table(folder: Path, tasks: list[dict]) -> None:
+    if not tasks:
+        return
+    table = Table("task", "state", "how far", "where", "log", box=None)
+    numbered = written_plan.read_tasks(folder).all
+    for task in sorted(tasks, key=lambda task: task["state"] not in ("failed", "killed"))[:MOST_LINES]:
+        said = (task.get("error") or "").splitlines()[:1]
+        table.add_row(
+            str(task["task"]), task["state"], "\n".join([in_words(task), *said]),
+            in_short(task) if "host" in task else "", str(log_of(folder, numbered[task["task"]], task) or ""),
+        )  # fmt: skip
+    Console(width=None if Console().is_terminal else 180, markup=False, highlight=False).print(table)
+    if len(tasks) > MOST_LINES:
+        print(f"... and {len(tasks) - MOST_LINES} more")
+
+
+def log_of(folder: Path, task: Task, status: dict) -> Path | None:
+    """What a task said, as a path from the sweep's folder: the log of its process, or of its first job."""
+    process = Path(written_plan.FOLDER) / "logs" / f"{task.number}.log"
+    if "slurm_array_job_id" in status:
+        process = process.with_name(f"{status['slurm_array_job_id']}_{status['slurm_array_task_id']}.log")
+    return next((file for file in (process,) if (folder / file).exists()), None)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from latent_lab import charts
-from latent_lab.results import Spread, aggregate, headline, kinds, read_results, repeats, settings
+from latent_lab.results import NO_RESULT, Spread, aggregate, headline, kinds, read_results, repeats, settings
 from latent_lab.storage import read_json, write_atomically, write_text
 
 FEW_LABELS = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
@@ -98,7 +98,7 @@ def _markdown(folder: Path, results: list[dict], figures: list[str]) -> str:
         lines += ["| " + " | ".join(cells) + " |" for cells in rows]
         lines += ["", *_footnotes(kind, spreads)]
     failures = [f"- `{r['job_name']}`: {r.get('error')}" for r in results if r["status"] != "ok"]
-    lines += ["", "Failed:", *failures] if failures else []
+    lines += ["", "Not done:", *failures] if failures else []
     for name in figures:
         lines += ["", f"![{name}]({name}.png)"]
     for result in results:
@@ -143,7 +143,9 @@ def show(folder: Path) -> list[dict]:
         for cells in rows:
             table.add_row(*(cell for name, cell in zip(header, cells, strict=True) if name not in narrow))
         console.print(table)
-    said = [f"{r['status']}: {r['job_name']}: {r.get('error')}" for r in results if r["status"] != "ok"]
+    planned = (folder / "plan").is_dir()  # which knows more of jobs without a result
+    said = [f"{r['status']}: {r['job_name']}: {r.get('error')}" for r in results
+            if r["status"] != "ok" and not (planned and r.get("error") == NO_RESULT)]  # fmt: skip
     said += [f"{r['job_name']}: {r['statement']}" for r in results if r["status"] == "ok" and r.get("statement")]
     for line in said[:MOST_LINES]:
         print(line)

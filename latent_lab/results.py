@@ -14,7 +14,8 @@ from latent_lab.storage import DamagedFile, read_json
 
 LEADING = ("model", "dataset", "n_labels")  # shown first, and always where a job has them
 NOT_SHOWN = ("callbacks", "logger", "trainer", "experiment", "loss")  # groups whose options say what others say too
-HEAVY = ("versions", "overrides", "confusion", "verdict", "requires")  # what no table shows
+NO_RESULT = "no result (running, or killed)"
+HEAVY = ("versions", "overrides", "confusion", "verdict", "requires", "place")  # what no table shows
 
 
 class Spread(NamedTuple):
@@ -38,7 +39,7 @@ def read_results(folder: Path) -> list[dict]:
             except DamagedFile as error:
                 results.append({"status": "failed", "job_name": job.name, "error": str(error)})
         elif (job / "train.log").exists() or (job / "config.yaml").exists():
-            results.append({"status": "failed", "job_name": job.name, "error": "no result (running, or killed)"})
+            results.append({"status": "failed", "job_name": job.name, "error": NO_RESULT})
     return results
 
 
@@ -49,15 +50,15 @@ def settings(result: dict) -> dict:
     named = result.get("settings", {})
     choices = {k: v for k, v in result["choices"].items() if k not in NOT_SHOWN or k in named}
     labels = {k: result[k] for k in ("n_labels", "label_seed") if result.get(k) is not None}
-    return choices | labels | {k: v for k, v in named.items() if k not in choices}
+    return choices | {k: v for k, v in named.items() if k not in choices} | labels
 
 
 def kinds(results: list[dict]) -> list[list[dict]]:
-    """The results in groups that share a table; what can't be read belongs to none."""
+    """The results in groups that share a table, of like figures on like images; what can't be read is in none."""
     groups: dict[tuple, list[dict]] = {}
     for result in results:
         if "choices" in result:
-            groups.setdefault((*headline(result).items(), *repeats(result)), []).append(result)
+            groups.setdefault((*headline(result).items(), *repeats(result), result.get("scored_on")), []).append(result)
     return list(groups.values())
 
 
@@ -94,7 +95,9 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
     for _, members in sorted(groups.items(), key=lambda item: [_sortable(v) for v in item[0]]):
         good = {repetition: m for repetition, m in members.items() if m["status"] == "ok"}
         first = next(iter(members.values()))
-        row = dict(zip(shown, first["row"], strict=True)) | {"failed": len(members) - len(good)}
+        row = dict(zip(shown, first["row"], strict=True)) | {
+            "failed": sum(m["status"] == "failed" for m in members.values())
+        }
         row |= {"seeds": len({seed for seed, _ in good}), "draws": len({draw for _, draw in good})}
         for metric in headline(first):
             row[metric] = spread({k: m["metrics"][metric] for k, m in good.items() if metric in m["metrics"]})

@@ -24,6 +24,11 @@ def source_digests(names: list[str], of_fit: bool = True) -> dict[str, str]:
     Returns:
         relative path of the file to 16 hexadecimal digits.
     """
+    return dict(_digests(tuple(names), of_fit))
+
+
+@cache
+def _digests(names: tuple[str, ...], of_fit: bool) -> dict[str, str]:
     digests: dict[str, str] = {}
     waiting, seen = list(names), set()
     while waiting:

@@ -38,6 +38,18 @@ def _umask() -> int:
     return mask
 
 
+def file_lock(path: Path):
+    """The operating system's lock on a file, which goes with the process that holds it; whoever may write in the folder
+    may take it, as the umask says.
+
+    Raises:
+        OSError: for a folder that can't be written, when the lock is acquired.
+    """
+    from filelock import FileLock
+
+    return FileLock(path, mode=0o666 & ~_umask())
+
+
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes arrays as safetensors, atomically."""
     from safetensors.numpy import save_file

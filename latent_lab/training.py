@@ -14,7 +14,7 @@ from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, Simpl
 
 from callbacks.analyses.base import Analysis
 from callbacks.observers.epoch_seed import EpochSeed
-from latent_lab.checkpoints import AtomicCheckpointIO, Checkpoints, load_checkpoint
+from latent_lab.checkpoints import AtomicCheckpointIO, Checkpoints, load_checkpoint, weights_digest
 from latent_lab.fits import Fit
 from latent_lab.folders import timestamp
 from latent_lab.opened import OpenFit
@@ -34,10 +34,12 @@ def find_or_train(fit: Fit, datamodule: pl.LightningDataModule, observers: Seque
     Returns:
         whether it was there before.
     """
+    for other in fit.requires.values():
+        if not other.finished:
+            find_or_train(other, _data(other))
     if fit.finished:
+        fit.require_same_identity()
         log.info(f"fit {fit.name}: found finished, {fit.record['epochs']} epochs")
-        if otherwise := fit.watched_otherwise():
-            log.info(f"fit {fit.name}: was watched with other settings: {otherwise}; fresh=true trains anew")
         return True
     with fit.lock(on_wait=lambda owner: log.info(f"fit {fit.name}: {owner} trains it, waiting")):
         if fit.finished:
@@ -45,6 +47,12 @@ def find_or_train(fit: Fit, datamodule: pl.LightningDataModule, observers: Seque
             return True
         train(fit, datamodule, observers)
     return False
+
+
+def _data(fit: Fit) -> pl.LightningDataModule:
+    datamodule = build(fit.config["dataset"])
+    datamodule.setup()
+    return datamodule
 
 
 def train(fit: Fit, datamodule: pl.LightningDataModule, observers: Sequence[pl.Callback] = ()) -> None:
@@ -73,8 +81,11 @@ def _train_here(
     """Trains in this process, alone or as one of several: the first of them writes what there is to write."""
     quiet()
     start, config = time.perf_counter(), fit.config
-    datamodule = datamodule or build(config["dataset"])
-    required = {name: OpenFit(other.folder).model for name, other in fit.requires.items()}
+    if datamodule is None:  # a new process, which has imported what the files hold now
+        fit.require_same_code()
+        datamodule = build(config["dataset"])
+    others = {name: OpenFit(other.folder) for name, other in fit.requires.items()}
+    required = {name: other.model for name, other in others.items()}
     pl.seed_everything(config["seed"], verbose=False)
     model = build(config["model"], **fit.data["offers"])
     if config["compile"]:
@@ -99,8 +110,9 @@ def _train_here(
     images = batches * (getattr(model, "batches_per_step", None) or 1) * datamodule.batch_size * trainer.world_size
     fit.write_record(
         status="finished", finished=timestamp(), seconds=round(seconds, 3), epochs=last["epoch"] + 1,
-        updates=last["global_step"], precision=config["trainer"]["precision"], device=str(model.device),
-        continued=resume_step is not None,
+        updates=last["global_step"], weights=weights_digest(last["state_dict"]),
+        required={name: other.weights for name, other in others.items()}, device=str(model.device),
+        precision=config["trainer"]["precision"], continued=resume_step is not None,
         images_per_second=None if resume_step is not None else round(images / seconds),
     )  # fmt: skip
 

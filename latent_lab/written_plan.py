@@ -3,6 +3,7 @@
 <folder of the sweep or the job>/plan/
     units.jsonl    a unit a line: its first job whole, the others by what they change
     tasks.json     what each task does (a unit, or some of its jobs), in phases: a phase needs what came before
+    driver.json    the process that runs the plan, or submitted it; slurm.json: what it was submitted as
     decided.json   what only a machine that computes can know, as the first worker found it
     status/N.json  how task N is getting on;  logs/  what was said
 """
@@ -10,13 +11,13 @@
 import itertools
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from latent_lab.command import Job
-from latent_lab.storage import read_json, write_json, write_text
+from latent_lab.folders import timestamp
+from latent_lab.storage import DamagedFile, file_lock, read_json, write_json, write_text
 
 FOLDER = "plan"
 
@@ -29,6 +30,30 @@ class Task:
     unit: int
     first: int
     end: int
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The tasks of a written plan.
+
+    Attributes:
+        phases: the tasks of each.
+        logging: ``hydra.job_logging``.
+        cwd: the folder in which the command was given.
+        written: when.
+        fresh: whether the worker that begins a fit sets aside what was fitted before.
+    """
+
+    phases: list[list[Task]]
+    logging: dict
+    cwd: str
+    written: str
+    fresh: bool
+
+    @property
+    def all(self) -> dict[int, Task]:
+        """By their numbers."""
+        return {task.number: task for phase in self.phases for task in phase}
 
 
 @dataclass(frozen=True)
@@ -46,21 +71,23 @@ class WrittenUnit:
     requires: dict[str, Job]
 
 
-def write(plan, folder: Path, logging: dict, jobs_per_task: int | None = None) -> list[list[Task]]:
-    """Writes a plan into ``folder/plan``.
+def write(plan, folder: Path, logging: dict, jobs_per_task: int | None = None, fresh: bool = False) -> list[list[Task]]:
+    """Writes a plan into ``folder/plan``; what an earlier one said of its tasks is removed. To be called within
+    :func:`latent_lab.launchers.driving.driven`.
 
     Args:
         plan: the units.
         folder: of the sweep, or of the single job.
         logging: ``hydra.job_logging``.
         jobs_per_task: more jobs on one fit than so many are divided into tasks, which wait for the fit.
+        fresh: whether the worker that begins a fit sets aside what was fitted before.
 
     Returns:
         the tasks of each phase: required fits; the fits, each with its first jobs; the other jobs.
     """
     target = folder / FOLDER
-    for name in ("status", "logs"):
-        (target / name).mkdir(parents=True, exist_ok=True)
+    for old in (*(target / "status").iterdir(), target / "slurm.json"):
+        old.unlink(missing_ok=True)
     spans: list[list[tuple[int, int, int]]] = [[], [], []]
     lines = []
     for index, unit in enumerate(plan.units):
@@ -72,25 +99,25 @@ def write(plan, folder: Path, logging: dict, jobs_per_task: int | None = None) -
     write_text(target / "units.jsonl", "\n".join(lines) + "\n")
     numbers = itertools.count()
     phases = [[Task(next(numbers), *span) for span in phase] for phase in spans if phase]
-    write_json(target / "tasks.json", {"phases": [[asdict(t) for t in phase] for phase in phases], "logging": logging,
-                                          "cwd": os.getcwd()})  # fmt: skip
+    tasks = Tasks(phases, logging, os.getcwd(), timestamp(), fresh)
+    write_json(target / "tasks.json", asdict(tasks))
     return phases
 
 
-def read_tasks(folder: Path) -> tuple[list[list[Task]], dict, str]:
-    """The phases of a written plan, how its jobs log, and the folder in which the command was given."""
+def read_tasks(folder: Path) -> Tasks:
+    """What :func:`write` wrote of the tasks."""
     content = read_json(folder / FOLDER / "tasks.json")
-    return [[Task(**task) for task in phase] for phase in content["phases"]], content["logging"], content["cwd"]
+    return Tasks(**content | {"phases": [[Task(**task) for task in phase] for phase in content["phases"]]})
 
 
-def read_units(folder: Path) -> list[WrittenUnit]:
-    """The units of a written plan."""
+def read_places(folder: Path) -> list[list[str]]:
+    """The folders of the jobs of each unit."""
     text = (folder / FOLDER / "units.jsonl").read_text(encoding="utf-8")
-    return [_from_plain(json.loads(line)) for line in text.splitlines()]
+    return [[place for place in json.loads(line)["folders"] if place is not None] for line in text.splitlines()]
 
 
 def read_unit(folder: Path, index: int) -> WrittenUnit:
-    """One of them."""
+    """One of the units."""
     with open(folder / FOLDER / "units.jsonl", encoding="utf-8") as file:
         for number, line in enumerate(file):
             if number == index:
@@ -98,7 +125,15 @@ def read_unit(folder: Path, index: int) -> WrittenUnit:
     raise ValueError(f"{folder / FOLDER}: has no unit {index}")
 
 
-def decided(folder: Path, key: str, decide) -> str:
+def read_status(folder: Path, number: int) -> dict:
+    """What was last heard of a task; empty if nothing was."""
+    try:
+        return read_json(folder / FOLDER / "status" / f"{number}.json")
+    except DamagedFile:
+        return {}
+
+
+def decided(folder: Path, key: str, decide: Callable[[], str]) -> str:
     """What the first worker to ask decides for all: so that unlike machines train the same fits.
 
     Args:
@@ -107,7 +142,7 @@ def decided(folder: Path, key: str, decide) -> str:
         decide: called without arguments where there is none yet.
     """
     file = folder / FOLDER / "decided.json"
-    with FileLock(file.with_name(".decided.lock")):
+    with file_lock(file.with_name(".decided.lock")):
         decisions = read_json(file) if file.exists() else {}
         if key not in decisions:
             decisions[key] = decide()
@@ -143,12 +178,13 @@ def _from_plain(content: dict) -> WrittenUnit:
 
 
 def _changes(before, after) -> list:
-    """What makes one configuration of the other: pairs of a path and a value. What they share is not looked into."""
-    if before is after or (type(before) is type(after) and before == after):
+    """What makes one configuration of the other: pairs of a path and a value. What they share is not looked into; 1 and
+    1.0 are two values, and so are two orders of callbacks."""
+    if before is after:
         return []
-    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+    if isinstance(before, dict) and isinstance(after, dict) and list(before) == list(after):
         return [[[key, *path], value] for key in before for path, value in _changes(before[key], after[key])]
-    return [[[], after]]
+    return [] if repr(before) == repr(after) else [[[], after]]
 
 
 def _changed(config, changes: list):

@@ -19,15 +19,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from datamodules.checks import require_non_negative, require_one_of, require_positive, require_share
 from lightning_modules.batch_norms import batch_statistics
-from lightning_modules.checks import (
-    require_betas,
-    require_non_negative,
-    require_one_of,
-    require_positive,
-    require_share,
-    require_steps,
-)
+from lightning_modules.checks import require_betas, require_steps
 from lightning_modules.losses.base import AdversarialLoss
 from lightning_modules.noise import NOISES
 from lightning_modules.optimizers import LR_DECAYS, OPTIMIZERS, cosine_decay, set_gradients

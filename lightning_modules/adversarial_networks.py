@@ -11,7 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.checks import require_image_shape, require_one_of, require_positive
+from datamodules.checks import require_one_of, require_positive
+from lightning_modules.checks import require_image_shape
 
 NORMS = ("none", "batch", "layer")
 OUTPUT_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}

@@ -1,30 +1,6 @@
-"""What constructors ask of their arguments: ``ValueError``, in one line that names the setting."""
-
-import math
-from collections.abc import Iterable
+"""What models and networks ask of their arguments, beside what all do (:mod:`datamodules.checks`)."""
 
 NOT_IN_A_FIT = "it only raises"
-
-
-def require_positive(**numbers: float) -> None:
-    """Raises ValueError for the first number that is not greater than zero, by its name."""
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
-            raise ValueError(f"{name}={number}: expects a positive number")
-
-
-def require_non_negative(**numbers: float) -> None:
-    """Raises ValueError for the first number that is less than zero or none at all, by its name."""
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
-            raise ValueError(f"{name}={number}: expects a number from 0")
-
-
-def require_share(**numbers: float) -> None:
-    """Raises ValueError for the first number that is not from 0 to below 1, by its name."""
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < 1:
-            raise ValueError(f"{name}={number}: expects a number from 0 to below 1")
 
 
 def require_steps(**counts: int) -> None:
@@ -32,13 +8,6 @@ def require_steps(**counts: int) -> None:
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int):
             raise ValueError(f"{name}={count}: expects a whole number of steps")
-
-
-def require_one_of(accepted: Iterable[str], **chosen: str) -> None:
-    """Raises ValueError for the first choice that is none of the accepted ones, by its name."""
-    for name, choice in chosen.items():
-        if choice not in accepted:
-            raise ValueError(f"{name}={choice}: accepted are {', '.join(accepted)}")
 
 
 def require_betas(betas: tuple[float, float]) -> None:

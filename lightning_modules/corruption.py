@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.checks import require_non_negative
+from datamodules.checks import require_non_negative
 
 
 class Jitter(nn.Module):

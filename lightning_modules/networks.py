@@ -6,7 +6,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.checks import require_image_shape, require_one_of, require_positive
+from datamodules.checks import require_one_of, require_positive
+from lightning_modules.checks import require_image_shape
 
 ACTIVATIONS = {"relu": nn.ReLU, "softplus": nn.Softplus, "silu": nn.SiLU, "leaky_relu": nn.LeakyReLU}
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from datamodules.checks import require_one_of, require_positive
 from datamodules.distributions import Distribution
-from lightning_modules.checks import require_one_of, require_positive
 from lightning_modules.networks import mlp
 
 INITS = ("default", "he")

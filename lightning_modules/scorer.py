@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.checks import require_image_shape, require_positive, require_share
+from datamodules.checks import require_positive, require_share
+from lightning_modules.checks import require_image_shape
 from lightning_modules.optimizers import adam, cosine_decay
 
 

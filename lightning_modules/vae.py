@@ -25,7 +25,8 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.checks import require_betas, require_non_negative, require_one_of, require_positive
+from datamodules.checks import require_non_negative, require_one_of, require_positive
+from lightning_modules.checks import require_betas
 from lightning_modules.networks import init_xavier
 from lightning_modules.optimizers import LR_DECAYS, adam, cosine_decay
 

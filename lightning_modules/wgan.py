@@ -8,8 +8,8 @@ paper steps by RMSProp: Adam with betas (0, .99) is that but for its correction 
 import torch
 from torch import Tensor, nn
 
+from datamodules.checks import require_positive
 from lightning_modules.adversarial import Adversarial
-from lightning_modules.checks import require_positive
 from lightning_modules.losses.base import AdversarialLoss
 from lightning_modules.losses.wasserstein import Wasserstein
 

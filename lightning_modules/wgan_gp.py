@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from datamodules.checks import require_non_negative
 from lightning_modules.adversarial import Adversarial
-from lightning_modules.checks import require_non_negative
 from lightning_modules.losses.base import AdversarialLoss
 from lightning_modules.losses.wasserstein import Wasserstein
 from lightning_modules.parallel import own_share

@@ -1,4 +1,4 @@
-"""docs/adding.md, followed as it stands: a stranger's files are added to a copy of the project, and its commands run."""
+"""docs/adding.md, followed as it stands: a stranger's files are added to a copy of the project, its commands run."""
 
 import json
 import re
@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, results
+from latent_lab.targets import PACKAGES
 
 TEXT = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"\*\*`([^`]+)`\*\*\n\n```\w+\n(.*?)```", TEXT, re.DOTALL))
 COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
-FOLDERS = ("conf", "latent_lab", "lightning_modules", "datamodules", "callbacks", "classifiers", "metrics", "docs", "tests")
+FOLDERS = ("conf", "latent_lab", *PACKAGES, "docs", "tests")
 QUICK = ["trainer.enable_progress_bar=false", "trainer.accelerator=cpu", "paths.outputs=outputs", "paths.data=data"]
 
 RUN = """
@@ -56,7 +57,8 @@ def letters(raw: Path) -> None:
         for image, k in zip(images, targets, strict=True):
             top, left = divmod(int(k), 6)
             image[3 * top : 3 * top + 3, 2 * left + 1 : 2 * left + 5] += 180
-        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, len(images), 16, 16) + images.tobytes())
+        header = struct.pack(">4i", 2051, len(images), 16, 16)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, len(targets)) + targets.tobytes())
 
 

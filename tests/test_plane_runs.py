@@ -84,7 +84,8 @@ def test_a_fit_without_the_frames_is_another_one(command, tmp_path):
     assert re.search(
         r"trains anew \(unlike gan-ring-\w{8}: .*observers\.history\._target_ is .*LossHistory, was absent", out
     )
-    code, out, _ = command("train", *arguments, "callbacks.observers.view.every_n_updates=20")
+    otherwise = [word.replace("view.every_n_updates=10", "view.every_n_updates=20") for word in arguments]
+    code, out, _ = command("train", *otherwise)
     assert code == 0 and len(fits(tmp_path)) == 3
     assert "observers.view.every_n_updates is 20, was 10" in out
 

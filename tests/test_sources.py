@@ -11,7 +11,7 @@ from latent_lab.targets import PACKAGES
 
 def forget() -> None:
     """As a new process would see the files."""
-    for cached in (sources._read_source, sources._left_out, sources._declares, sources._module_file):
+    for cached in (sources._read_source, sources._left_out, sources._declares, sources._module_file, sources._digests):
         cached.cache_clear()
 
 

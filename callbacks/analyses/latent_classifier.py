@@ -14,6 +14,7 @@ from callbacks.analyses.base import Analysis, Outcome
 from callbacks.drawing.confusion import confusion_image
 from callbacks.fitted import Fitted
 from callbacks.observers.watching import evaluating
+from datamodules.checks import require_one_of, require_whole
 from datamodules.images import to_unit_range
 from datamodules.labels import draw_labels, indices_sha256, require_drawable, require_rule
 from lightning_modules.vae import active_units
@@ -103,11 +104,9 @@ class LatentClassifier(Analysis):
     def __init__(
         self, classifier: Head, n_labels: int, label_seed: int = 0, labels: str = "equal", score_on: str = "test"
     ):
-        if isinstance(n_labels, bool) or not isinstance(n_labels, int) or n_labels < 1:
-            raise ValueError(f"n_labels={n_labels}: expects a positive whole number of labelled images")
+        require_whole(of="labelled images", n_labels=n_labels)
         require_rule(labels)
-        if score_on not in SPLITS:
-            raise ValueError(f"score_on={score_on}: accepted are {', '.join(SPLITS)}")
+        require_one_of(SPLITS, score_on=score_on)
         self.score_on, self.split = score_on, SPLITS[score_on]
         self.classifier, self.n_labels, self.label_seed, self.labels = classifier, n_labels, label_seed, labels
 

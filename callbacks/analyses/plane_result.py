@@ -17,6 +17,7 @@ from callbacks.drawing.plane_pictures import LAYERS, overview_figure, panel_figu
 from callbacks.fitted import Fitted
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.plane_view import PlaneView
+from datamodules.checks import require_whole
 from metrics.convergence import Convergence
 from metrics.plane import CellGrid, floor, mode_counts, real_sample, wasserstein_1
 
@@ -41,9 +42,7 @@ class PlaneResult(Analysis):
     repeats = ("seed",)
 
     def __init__(self, points: int = 100_000, paired: int = 2000, layers: list[str] = LAYERS):
-        for name, value in {"points": points, "paired": paired}.items():
-            if type(value) is not int or value < 1:
-                raise ValueError(f"plane_result.{name}={value}: expects a positive whole number of points")
+        require_whole(of="points", **{"plane_result.points": points, "plane_result.paired": paired})
         if paired > points:
             raise ValueError(f"plane_result.paired={paired}: more than plane_result.points={points}")
         require_layers(layers)

@@ -13,6 +13,7 @@ from callbacks.drawing.loss_charts import losses_figure, plain_history
 from callbacks.fitted import Fitted
 from callbacks.observers.epoch_scores import EpochScores, Yardstick, best_epoch
 from callbacks.observers.loss_history import LossHistory
+from datamodules.checks import require_whole
 from datamodules.images import to_unit_range
 from metrics.samples import NAMES
 from metrics.verdict import Limits, failures_table, table, verdict
@@ -40,8 +41,7 @@ class SampleQuality(Analysis):
     repeats = ("seed",)
 
     def __init__(self, samples: int = 10_000, scorer: pl.LightningModule | None = None):
-        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-            raise ValueError(f"sample_quality.samples={samples}: expects a positive whole number of images")
+        require_whole(of="images", **{"sample_quality.samples": samples})
         self.samples, self.scorer = samples, scorer
 
     def run(self, fitted: Fitted) -> Outcome:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from callbacks.observers.watching import last_epoch
+from datamodules.checks import require_whole
 from datamodules.images import Split, to_unit_range
 from metrics import failures
 from metrics.samples import Reference, score
@@ -86,9 +87,7 @@ class EpochScores(pl.Callback):
     score: float | None = None
 
     def __init__(self, samples: int = 2000, every_n_epochs: int = 1, scorer: pl.LightningModule | None = None):
-        for name, value in {"samples": samples, "every_n_epochs": every_n_epochs}.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"scores.{name}={value}: expects a positive whole number")
+        require_whole(**{"scores.samples": samples, "scores.every_n_epochs": every_n_epochs})
         self.samples, self.every_n_epochs, self.scorer = samples, every_n_epochs, scorer
         self._epochs: list[dict] = []
         self._yardstick: Yardstick | None = None

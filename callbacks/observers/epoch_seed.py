@@ -12,6 +12,11 @@ def derived_seed(seed: int, stream: str, epoch: int = 0) -> int:
     return int(np.random.SeedSequence((seed, _STREAMS[stream], epoch)).generate_state(1, np.uint64)[0] >> 1)
 
 
+def _random_state(device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Of the generators that a model on this device draws from: the CPU's, and the device's own."""
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
 class EpochSeed(pl.Callback):
     """Seeds torch at the first batch of each training epoch, and before the test.
 
@@ -28,6 +33,15 @@ class EpochSeed(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int) -> None:
         if batch_idx == 0:
             torch.manual_seed(derived_seed(self.seed, "train", trainer.current_epoch))
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._before = _random_state(pl_module.device)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Goes on as if there had been no validation: there may be some within an epoch (``val_check_interval``)."""
+        torch.set_rng_state(self._before[0])
+        if self._before[1] is not None:
+            torch.cuda.set_rng_state(self._before[1], pl_module.device)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         torch.manual_seed(derived_seed(self.seed, "test"))

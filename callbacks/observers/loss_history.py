@@ -9,6 +9,7 @@ from torch import Tensor
 
 from callbacks.drawing.output import show_histogram
 from callbacks.observers.watching import evaluating
+from datamodules.checks import require_whole
 
 NORM_BINS = 60  # of the histogram of gradient norms
 LARGEST_NORM = 3.0  # where it ends, with all above in its last bin
@@ -28,8 +29,7 @@ class LossHistory(pl.Callback):
     """
 
     def __init__(self, every_n_updates: int = 50):
-        if type(every_n_updates) is not int or every_n_updates < 1:
-            raise ValueError(f"history.every_n_updates={every_n_updates}: expects a positive whole number")
+        require_whole(**{"history.every_n_updates": every_n_updates})
         self.every_n_updates = every_n_updates
         self._charts: list[dict] = []
         self._names: list[str] = []

@@ -13,6 +13,7 @@ from callbacks.drawing.figures import kl_figure, latent_figure, sheet
 from callbacks.drawing.output import pixels, save_png, show
 from callbacks.fitted import Fitted
 from callbacks.observers.watching import evaluating, last_epoch
+from datamodules.checks import require_whole
 from datamodules.images import to_unit_range
 from lightning_modules.vae import gaussian_kl
 
@@ -34,9 +35,10 @@ class Pictures(pl.Callback):
         tsne: draw the codes by t-SNE too, which takes half a minute.
     """
 
+    only_watches = True  # no number that is read later depends on it
+
     def __init__(self, every_n_epochs: int = 5, fit_folder: Path | None = None, tsne: bool = False):
-        if not isinstance(every_n_epochs, int) or every_n_epochs < 1:
-            raise ValueError(f"every_n_epochs={every_n_epochs}: expects a positive whole number")
+        require_whole(every_n_epochs=every_n_epochs)
         self.every_n_epochs, self.tsne = every_n_epochs, tsne
         self.folder = fit_folder / "pictures" if fit_folder else None
 

@@ -18,6 +18,7 @@ from callbacks.drawing.plane_pictures import LAYERS, frame_figure, overview_figu
 from callbacks.fitted import Fitted
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.watching import budget
+from datamodules.checks import require_whole
 from lightning_modules.wgan_gp import norms_at
 from metrics.plane import CellGrid, floor, mode_counts, real_sample, wasserstein_1
 from metrics.pushforward import manifold
@@ -43,8 +44,7 @@ class PlaneView(pl.Callback):
     """
 
     def __init__(self, every_n_updates: int | None = None, layers: list[str] = LAYERS, fit_folder: Path | None = None):
-        if every_n_updates is not None and (type(every_n_updates) is not int or every_n_updates < 1):
-            raise ValueError(f"view.every_n_updates={every_n_updates}: expects a positive whole number, or null")
+        require_whole(or_null=True, **{"view.every_n_updates": every_n_updates})
         require_layers(layers)
         self.every_n_updates, self.layers, self.folder = every_n_updates, list(layers), fit_folder
         self._frames: list[dict] = []

@@ -12,6 +12,7 @@ from callbacks.drawing.mosaics import as_uint8, beside, captioned, cut, load_png
 from callbacks.drawing.output import save_png, show, write_whole
 from callbacks.fitted import Fitted
 from callbacks.observers.watching import last_epoch
+from datamodules.checks import require_whole
 from datamodules.images import to_unit_range
 from metrics.neighbours import squared_distances
 
@@ -35,9 +36,10 @@ class SampleSheets(pl.Callback):
         fit_folder: where ``epochs/0007.png`` and ``pictures/*`` go; ``None`` draws to the loggers only.
     """
 
+    only_watches = True  # no number that is read later depends on it
+
     def __init__(self, every_n_epochs: int = 1, fit_folder: Path | None = None):
-        if isinstance(every_n_epochs, bool) or not isinstance(every_n_epochs, int) or every_n_epochs < 1:
-            raise ValueError(f"every_n_epochs={every_n_epochs}: expects a positive whole number")
+        require_whole(every_n_epochs=every_n_epochs)
         self.every_n_epochs = every_n_epochs
         self.folder = fit_folder
 

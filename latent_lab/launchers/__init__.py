@@ -5,6 +5,9 @@ A launcher is a class with ``launch(plan, folder, logging)``, which returns whet
 """
 
 import importlib
+import os
+
+from latent_lab.mistakes import Mistake
 
 
 def launcher(config: dict):
@@ -19,3 +22,20 @@ def launcher(config: dict):
         return getattr(importlib.import_module(module), name)(**settings)
     except TypeError as error:
         raise ValueError(f"hydra.launcher: {error}") from None
+
+
+def require_one_process() -> None:
+    """Ends this process if it is one of several that a step of Slurm's consists of: each would do the whole command.
+
+    Raises:
+        Mistake: in the first of them.
+    """
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if "SLURM_STEP_ID" not in os.environ or not tasks.isdigit() or int(tasks) < 2:
+        return
+    if os.environ.get("SLURM_PROCID") != "0":
+        raise SystemExit(2)
+    raise Mistake(
+        f"srun started this command {tasks} times: start it once, with srun --ntasks=1; trainer.devices=N makes "
+        "several processes of a fit"
+    )

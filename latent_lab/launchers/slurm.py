@@ -1,48 +1,29 @@
 """Units as tasks of Slurm's job arrays: ``hydra/launcher=slurm``. Plain ``sbatch``; nothing stays on the login node.
 
 A plan is written, the sources are copied beside it (a sweep runs the code that it was submitted with), each phase of
-the plan becomes an array that depends on the one before. The batch script starts the worker; where that was told to
-stop (preemption, the time limit) or was killed, the script has Slurm requeue this task of the array, and no other.
+the plan becomes an array that depends on the one before (:mod:`latent_lab.launchers.submission`). Where a worker was
+told to stop (preemption, the time limit) or was killed, its batch script has Slurm requeue this task, and no other. A
+small last job submits again what could not (the script itself was killed, the node died), and makes the tables.
 """
 
-import shlex
+import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from latent_lab import written_plan
+from latent_lab.launchers import slurm_queue
+from latent_lab.launchers.driving import driven, submitted
+from latent_lab.launchers.submission import submit
 from latent_lab.mistakes import Mistake
-from latent_lab.storage import write_json, write_text
-from latent_lab.targets import PACKAGES, ROOT
 
-LARGEST_ARRAY = 1000  # tasks: Slurm's default MaxArraySize is 1001
-MOST_RESTARTS = 20  # of a task, so that one that always dies ends
-SCRIPT = """#!/bin/bash
-# Written by Latent Lab. What is told to stop, or dies, is requeued: this task alone, by both numbers of its array.
-FIRST=$1
-cd {sources} || exit 1
-{setup}
-restart() {{
-    if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {restarts} ]; then
-        if [ -n "${{SLURM_ARRAY_JOB_ID:-}}" ]; then
-            scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
-        else
-            scontrol requeue "$SLURM_JOB_ID"
-        fi
-        sleep 30  # until Slurm ends this script
-    fi
-}}
-{python} -u -m latent_lab.worker {folder} "$FIRST" &
-WORKER=$!
-trap 'kill -TERM $WORKER 2>/dev/null' TERM USR1 USR2
-CODE=143
-while kill -0 $WORKER 2>/dev/null; do wait $WORKER; CODE=$?; done
-# 75: it was told to stop, and has written that down. 128 and more: a signal killed it.
-if [ $CODE -eq 75 ] || [ $CODE -ge 128 ]; then restart; fi
-exit $CODE
-"""
+WORDS = ("partition", "account", "constraint", "container", "python")
+COUNTS = {"cpus": 1, "minutes": 1, "parallel": 1, "jobs_per_task": 1, "gpus": 0, "further_gpus": 0, "notice": 0}
+OPTIONAL = ("parallel", "jobs_per_task")
+# What makes several processes of a task, or takes it out of our hands.
+OURS = ("--array", "-a", "--ntasks", "-n", "--ntasks-per-node", "--ntasks-per-gpu", "--nodes", "-N", "--dependency",
+        "-d", "--signal", "--wrap", "--no-requeue", "--wait", "-W", "--parsable")  # fmt: skip
+LOOK = 5.0  # seconds between two looks at the queue
 
 
 class Slurm:
@@ -62,9 +43,13 @@ class Slurm:
         constraint: features that a node must have (``--constraint``); None for any.
         setup: lines of shell before the worker starts: modules, an environment.
         container: a command before the worker's (``apptainer exec IMAGE``); None for none.
+        python: the interpreter there; None for the one that runs this.
         extra: further arguments of ``sbatch``.
+        follow_up: whether a small last job submits again what died unheard, and makes the tables.
         wait: stay until all is done, and show the table.
     """
+
+    decides = False  # what only a machine that computes can know is decided by the first worker
 
     def __init__(
         self,
@@ -81,104 +66,79 @@ class Slurm:
         constraint: str | None = None,
         setup: list[str] = (),
         container: str | None = None,
+        python: str | None = None,
         extra: list[str] = (),
+        follow_up: bool = True,
         wait: bool = False,
     ):
-        for name, value in {
-            "cpus": cpus,
-            "minutes": minutes,
-            "parallel": parallel,
-            "jobs_per_task": jobs_per_task,
-        }.items():
-            if value is not None and (type(value) is not int or value < 1):
-                raise ValueError(f"hydra.launcher.{name}={value}: expects a positive whole number")
-        for name, value in {"gpus": gpus, "further_gpus": further_gpus, "notice": notice}.items():
-            if type(value) is not int or value < 0:
-                raise ValueError(f"hydra.launcher.{name}={value}: expects a whole number from 0")
+        self.settings = settings = {name: value for name, value in locals().items() if name != "self"}
+        for name, least in COUNTS.items():
+            value = settings[name]
+            if not (value is None and name in OPTIONAL) and (type(value) is not int or value < least):
+                raise ValueError(f"hydra.launcher.{name}={value}: expects a whole number from {least}")
+        for name in WORDS:
+            if not isinstance(settings[name], str | None):
+                raise ValueError(f"hydra.launcher.{name}={settings[name]}: expects a word, or null")
+        for name in ("setup", "extra"):
+            settings[name] = [*settings[name]] if isinstance(settings[name], list | tuple) else settings[name]
+            if not isinstance(settings[name], list) or not all(isinstance(line, str) for line in settings[name]):
+                raise ValueError(f"hydra.launcher.{name}={settings[name]}: expects a list, as ['...','...']")
+        for name in ("follow_up", "wait"):
+            if type(settings[name]) is not bool:
+                raise ValueError(f"hydra.launcher.{name}={settings[name]}: expects true or false")
+        settings["memory"] = str(memory)
+        if not re.fullmatch(r"\d+[KMGT]?", settings["memory"]):
+            raise ValueError(f"hydra.launcher.memory={memory}: expects an amount as 8G or 500M")
+        if notice >= 60 * minutes:
+            raise ValueError(f"hydra.launcher.notice={notice}: seconds, of a task of {minutes} minutes")
+        if refused := next((word for word in settings["extra"] if word.partition("=")[0] in OURS), None):
+            raise Mistake(f"hydra.launcher.extra={refused}: a task is one process on one node, which is requeued where "
+                          "it is stopped; trainer.devices=N makes several of it")  # fmt: skip
         if shutil.which("sbatch") is None:
             raise Mistake("hydra/launcher=slurm: there is no sbatch on this machine; hydra/launcher=local runs here")
-        self.partition, self.account, self.constraint, self.container = partition, account, constraint, container
-        self.gpus, self.cpus, self.memory, self.minutes, self.notice = gpus, cpus, memory, minutes, notice
-        self.parallel, self.jobs_per_task, self.further_gpus = parallel, jobs_per_task, further_gpus
-        self.setup, self.extra, self.wait = list(setup), list(extra), wait
-
-    decides = False  # what only a machine that computes can know is decided by the first worker
 
     def launch(self, plan, folder: Path, logging: dict) -> bool:
         """Submits a plan; returns whether it is done, which it is only where it waited.
 
         Raises:
+            Mistake: if the sweep is on the cluster already, or runs; if the tasks would not have the GPUs they need.
             RuntimeError: what ``sbatch`` says, if it refuses.
         """
+        for unit in plan.units:
+            self._require_gpus(unit.fit.config["trainer"])
         folder = folder.resolve()
-        phases = written_plan.write(plan, folder, logging, self.jobs_per_task)
-        target = folder / written_plan.FOLDER
-        self._copy_sources(target / "sources")
-        write_text(target / "run.sh", self._script(target, folder))
-        submitted, before = [], []
-        for number, phase in enumerate(phases):
-            further = bool(phase[0].first)
-            ids = [self._submit(target, tasks, before, further) for tasks in _arrays(phase)]
-            submitted += [{"id": one, "tasks": [t.number for t in tasks], "phase": number}
-                          for one, tasks in zip(ids, _arrays(phase), strict=True)]  # fmt: skip
-            before = ids
-        write_json(target / "slurm.json", {"arrays": submitted})
-        names = ", ".join(array["id"] for array in submitted)
-        tasks = sum(len(array["tasks"]) for array in submitted)
-        print(f"submitted to Slurm: {tasks} tasks as {names}\nhow it is getting on: python evaluate.py sweep={folder}")
-        if self.wait:
-            self._wait(submitted)
-        return self.wait
+        fresh = any(unit.jobs and unit.jobs[0].config["fresh"] for unit in plan.units)
+        with driven(folder):
+            phases = written_plan.write(plan, folder, logging, self.settings["jobs_per_task"], fresh)
+            content = submit(folder, phases, self.settings)
+        tasks = sum(len(array["tasks"]) for array in content["arrays"])
+        ids = [array["id"] for array in content["arrays"]]
+        print(f"submitted to Slurm: {tasks} task{'s' * (tasks > 1)} as {', '.join(ids)}")
+        print(f"how it is getting on: python evaluate.py sweep={folder}")
+        if self.settings["wait"]:
+            self._wait(folder)
+        return self.settings["wait"]
 
-    def _script(self, target: Path, folder: Path) -> str:
-        worker = shlex.quote(sys.executable)
-        return SCRIPT.format(
-            sources=shlex.quote(str(target / "sources")), folder=shlex.quote(str(folder)),
-            setup="\n".join([f"export OMP_NUM_THREADS={self.cpus} MKL_NUM_THREADS={self.cpus}", *self.setup]),
-            python=f"{self.container} {worker}" if self.container else worker, restarts=MOST_RESTARTS,
-        )  # fmt: skip
+    def _require_gpus(self, trainer: dict) -> None:
+        """Raises Mistake where tasks would lack GPUs, or hold some that they leave idle."""
+        gpus, devices, accelerator = self.settings["gpus"], trainer["devices"], trainer["accelerator"]
+        named = any(word.startswith(("--gres", "--gpus", "-G")) for word in self.settings["extra"])
+        if gpus and accelerator == "cpu":
+            raise Mistake(f"hydra.launcher.gpus={gpus}: with trainer.accelerator=cpu they would be idle; set gpus=0")
+        if accelerator in ("gpu", "cuda") and gpus < devices and not named:
+            raise Mistake(f"hydra.launcher.gpus={gpus}: trainer.accelerator={accelerator} needs {devices}")
+        if accelerator == "auto" and 0 < gpus < devices:
+            raise Mistake(f"hydra.launcher.gpus={gpus}: trainer.devices={devices} needs as many")
 
-    def _submit(self, target: Path, tasks: list, before: list[str], further: bool) -> str:
-        gpus = self.further_gpus if further else self.gpus
-        first, last = tasks[0].number, tasks[-1].number
-        limit = f"%{self.parallel}" if self.parallel else ""
-        words = [
-            "sbatch", "--parsable", "--requeue", "--open-mode=append", "--ntasks=1", f"--cpus-per-task={self.cpus}",
-            f"--mem={self.memory}", f"--time={self.minutes}", f"--signal=B:USR1@{self.notice}",
-            f"--job-name=latent-lab-{target.parent.name}", f"--array=0-{last - first}{limit}",
-            f"--output={target}/logs/%A_%a.log",
-        ]  # fmt: skip
-        words += [f"--gres=gpu:{gpus}"] * bool(gpus)
-        named = {"partition": self.partition, "account": self.account, "constraint": self.constraint}
-        words += [f"--{name}={value}" for name, value in named.items() if value]
-        words += [f"--dependency=afterany:{':'.join(before)}"] * bool(before) + self.extra
-        done = subprocess.run([*words, str(target / "run.sh"), str(first)], capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"sbatch: {' '.join(done.stderr.split())}")
-        return done.stdout.strip().split(";")[0]
-
-    def _copy_sources(self, target: Path) -> None:
-        """The code as it is now, whatever is edited while tasks wait."""
-        if target.exists():
-            shutil.rmtree(target)
-        target.mkdir(parents=True)
-        ignored = shutil.ignore_patterns("__pycache__")
-        for name in ("latent_lab", "conf", *PACKAGES):
-            shutil.copytree(ROOT / name, target / name, ignore=ignored)
-        (target / "docs").mkdir()
-        shutil.copy(ROOT / "docs" / "references.csv", target / "docs")
-
-    def _wait(self, submitted: list[dict]) -> None:
-        ids = ",".join(array["id"] for array in submitted)
-        while subprocess.run(["squeue", "--noheader", f"--jobs={ids}"], capture_output=True, text=True).stdout.strip():
-            time.sleep(5)
-
-
-def _arrays(tasks: list) -> list[list]:
-    """A phase's tasks in arrays that Slurm takes; their numbers run without a gap within each."""
-    arrays: list[list] = []
-    for task in tasks:
-        if not arrays or len(arrays[-1]) == LARGEST_ARRAY or task.number != arrays[-1][-1].number + 1:
-            arrays.append([])
-        arrays[-1].append(task)
-    return arrays
+    def _wait(self, folder: Path) -> None:
+        """Until nothing of the sweep is in the queue; it may be submitted again meanwhile."""
+        try:
+            while True:
+                now = submitted(folder)
+                ids = [array["id"] for array in now["arrays"]] + ([now["follows"]] if now.get("follows") else [])
+                if slurm_queue.in_queue(ids) == [] and now == submitted(folder):
+                    return
+                time.sleep(LOOK)
+        except KeyboardInterrupt:
+            print(f"\nthe tasks go on: scancel {' '.join(ids)} ends them")
+            raise
