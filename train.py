@@ -25,9 +25,10 @@ def main() -> int:
             return 0
 
         from latent_lab import folders, report
+        from latent_lab.checks import check_names
         from latent_lab.launchers import launcher, require_one_process
         from latent_lab.logs import require_logging
-        from latent_lab.plan import check_names, plan
+        from latent_lab.plan import plan
 
         require_one_process()
         check_names(command)

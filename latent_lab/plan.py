@@ -5,7 +5,6 @@ without jobs and come earlier; so a launcher may run units in any order that hee
 """
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,13 +13,12 @@ import pytorch_lightning as pl
 
 from callbacks.observers.epoch_seed import EpochSeed
 from latent_lab import trainer_settings
+from latent_lab.checks import check_analyses, check_pair, check_trainer
 from latent_lab.command import Command, Job, quoted, read_command
-from latent_lab.composition import not_for
 from latent_lab.fits import Fit, describe, require_allowed
 from latent_lab.folders import require_writable
-from latent_lab.mistakes import Mistake
-from latent_lab.targets import Lacks, build, resolve
-from latent_lab.training import configured, make_loggers, make_trainer, quiet, require_described
+from latent_lab.targets import build, resolve
+from latent_lab.training import configured, make_loggers, quiet, require_described
 
 # Of the data of a required fit these are its own; all else is its job's: it is the job's data that it learns.
 ITS_OWN = ("batch_size", "seed", "train_subset", "label_seed", "labels")
@@ -189,89 +187,6 @@ def plan(command: Command, folder: Path, here: bool = True) -> Plan:
     required = {name: other for unit in units for name, other in unit.fit.requires.items()}
     first = {fit.name for fit in required.values()}
     return Plan(sorted(units, key=lambda unit: unit.fit.name not in first))
-
-
-def check_names(command: Command) -> None:
-    """Raises Mistake for a name or a folder of the command that can't be one."""
-    first = command.jobs[0].config
-    if first["sweep"] is not None and not command.multirun:
-        raise Mistake(f"sweep={first['sweep']}: names a sweep, and needs -m")
-    if first["sweep"] is not None and not re.fullmatch(r"\w[\w.+-]*", first["sweep"]):
-        raise Mistake(f"sweep={first['sweep']}: a name is made of letters, digits and . _ + -")
-    for name in ("outputs", "data"):
-        if not isinstance(first["paths"][name], str) or not first["paths"][name]:
-            raise Mistake(f"paths.{name}={first['paths'][name]}: expects a folder")
-    if type(first["fresh"]) is not bool:
-        raise Mistake(f"fresh={first['fresh']}: expects true or false")
-
-
-def check_analyses(config: dict) -> None:
-    """Raises ValueError for two analyses that would give one metric, of which one would be lost."""
-    seen: dict[str, str] = {}
-    for name, analysis in (config["callbacks"]["analyses"] or {}).items():
-        for metric in resolve(analysis["_target_"]).headline if analysis else ():
-            if metric in seen:
-                raise ValueError(f"callbacks.analyses: {seen[metric]} and {name} both give {metric}; leave one out")
-            seen[metric] = name
-
-
-def check_trainer(settings: dict, here: bool = True) -> None:
-    """Raises ValueError for settings of the trainer that a fit can't be made with, here or on another machine."""
-    trainer_settings.require_sensible(settings)
-    if not here:
-        settings = settings | {"accelerator": "cpu", "precision": "32-true"}
-    import torch
-
-    devices, accelerator = settings["devices"], settings["accelerator"]
-    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
-    if devices > 1 and on_gpu and devices > torch.cuda.device_count():
-        raise ValueError(
-            f"trainer.devices={devices}: there are {torch.cuda.device_count()} GPUs for a process each; "
-            "trainer.accelerator=cpu has as many as you like"
-        )
-    try:
-        make_trainer(settings, Path("."), [], devices, logger=False)
-    except Exception as error:  # each accelerator, precision and profiler of Lightning's has a kind of its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"trainer: {reason}") from None
-
-
-def check_pair(config: dict, choices: dict[str, str], offers: dict, datamodule: pl.LightningDataModule) -> None:
-    """Raises ValueError for a model that can't be trained on these data, or not so."""
-    settings, devices = config["trainer"], config["trainer"]["devices"]
-    try:
-        model = build(config["model"], **offers)
-    except Lacks as lacking:
-        if lacking.name not in ("image_shape", "num_classes", "output_range"):
-            raise
-        domain = "images" if "image_shape" in offers else "plane"
-        raise ValueError(not_for(choices["model"], choices["dataset"], domain)) from None
-    for name, without in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():
-        if not model.automatic_optimization and settings.get(name, without) not in (without, None):
-            raise ValueError(
-                f"trainer.{name}={settings[name]}: without effect on {type(model).__name__}, which steps its own "
-                "optimizers; leave it out"
-            )
-    if config["compile"] and not getattr(model, "compiles", True):
-        raise ValueError(f"compile=true: without gain on {type(model).__name__}, see docs/adding.md; leave it out")
-    together = getattr(model, "batches_per_step", None) or 1
-    datamodule.require_enough(together)
-    train = len(datamodule.train_dataloader()) // (together * devices)
-    val, test = len(datamodule.val_dataloader()), len(datamodule.test_dataloader())
-    trainer_settings.require_batches(settings, train, val, test)
-    if devices == 1:
-        return
-    if not getattr(model, "several_processes", False):
-        raise ValueError(
-            f"trainer.devices={devices}: a fit runs on one device unless its model exchanges gradients between "
-            f"processes, as the adversarial ones do and {type(model).__name__} does not; leave it out"
-        )
-    images = devices * datamodule.batch_size * together
-    if images > len(datamodule.train[0]):
-        raise ValueError(
-            f"trainer.devices={devices}: their batches together, dataset.batch_size={datamodule.batch_size} each, take "
-            f"{images} images a step and there are only {len(datamodule.train[0])} to train on"
-        )
 
 
 def _as_words(settings: dict, prefix: str = "") -> list[str]:

@@ -125,9 +125,10 @@ def show(folder: Path, results: list[dict]) -> bool:
     rest = [f"{status['to come']} to come"] * bool(status["to come"])
     of_tasks = ", ".join(f"{n} {state}" for state, n in sorted(Counter(task["state"] for task in tasks).items()))
     print(f"{len(planned)} job{'s' * (len(planned) > 1)}: {', '.join(counts + rest)}; tasks: {of_tasks}")
-    _show_table(folder, [task for task in tasks if task["state"] not in ("done", "waiting")])
-    if reasons := Counter(task["queue"] for task in tasks if (task["queue"] or "").startswith("PENDING")):
-        print("in Slurm's queue: " + ", ".join(f"{n} {reason.lower()}" for reason, n in sorted(reasons.items())))
+    _show_table(folder, [task for task in tasks if task["state"] not in ("done", "waiting", "never started")])
+    reasons = Counter(task["queue"].split()[1] for task in tasks if (task["queue"] or "").startswith("PENDING"))
+    if reasons:
+        print("in Slurm's queue: " + ", ".join(f"{n} ({reason})" for reason, n in sorted(reasons.items())))
     coming = any(task["state"] in COMING for task in tasks)
     if not coming and any(task["state"] not in ("done", "failed") for task in tasks):
         print("nothing runs: the same command again goes on with what is not done")
