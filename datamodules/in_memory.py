@@ -175,7 +175,9 @@ class InMemoryData(pl.LightningDataModule):
         return DataLoader(InMemory(self.train), gathered, sampler=sampler, collate_fn=collate, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(InMemory(self.val), self.eval_batch_size, collate_fn=whole_batch)
+        # Each pass begins with a draw: from torch's own generator it would move what the rest of an epoch draws.
+        own = torch.Generator()
+        return DataLoader(InMemory(self.val), self.eval_batch_size, collate_fn=whole_batch, generator=own)
 
     def test_dataloader(self) -> DataLoader:
         return DataLoader(InMemory(self.test), self.eval_batch_size, collate_fn=whole_batch)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from callbacks.drawing.loss_charts import losses_figure as losses_figure
 
+NOT_IN_A_NAME = ("n_labels", "dataset", "draws", "seeds", "failed", "curve")  # of a curve
 MOST_CURVES = 10  # with a colour and a name of their own
 REFERENCES = Path(__file__).resolve().parent.parent / "docs" / "references.csv"
 
@@ -52,11 +53,12 @@ def accuracy_figure(rows: list[dict]) -> Figure | None:
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     figure = Figure(figsize=(5.2 * len(datasets), 4), dpi=130, layout="constrained")
     for axes, dataset in zip(figure.subplots(1, len(datasets), squeeze=False)[0], datasets, strict=True):
-        curves: dict[str, list[dict]] = {}
+        curves: dict[tuple[str, str | None], list[dict]] = {}
         for row in (row for row in rows if row["dataset"] == dataset):
-            settings = [v for k, v in row.items() if k not in ("n_labels", "dataset", "draws", "seeds", "failed")]
+            settings = [v for k, v in row.items() if k not in NOT_IN_A_NAME]
             label = ", ".join(str(v) for v in settings if not isinstance(v, tuple))
-            curves.setdefault(label or "this sweep", []).append(row)
+            curves.setdefault((label or "this sweep", row.get("curve")), []).append(row)
+        curves = _named_apart(curves)
         for number, (label, points) in enumerate(curves.items()):
             points = sorted(points, key=lambda row: row["n_labels"])
             xs = [row["n_labels"] for row in points]
@@ -83,6 +85,18 @@ def accuracy_figure(rows: list[dict]) -> Figure | None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     return figure
+
+
+def _named_apart(curves: dict[tuple[str, str | None], list[dict]]) -> dict[str, list[dict]]:
+    """Curves by their labels, numbered where several have one: what sets these apart, no setting says."""
+    named: dict[str, list[dict]] = {}
+    for (label, _), points in curves.items():
+        alike = sum(other == label for other, _ in curves)
+        number = 1
+        while alike > 1 and f"{label} ({number})" in named:
+            number += 1
+        named[f"{label} ({number})" if alike > 1 else label] = points
+    return named
 
 
 def panels_figure(panels: list[tuple[dict, Path]]) -> Figure | None:

@@ -28,10 +28,10 @@ WATCHERS = {f"pytorch_lightning.callbacks.{name}" for name in (
     "LearningRateMonitor", "DeviceStatsMonitor", "ModelSummary", "RichModelSummary", "RichProgressBar",
     "TQDMProgressBar", "ThroughputMonitor",
 )}  # fmt: skip
-REFUSED = {f"pytorch_lightning.callbacks.{name}" for name in (
-    "StochasticWeightAveraging", "WeightAveraging", "EMAWeightAveraging", "LearningRateFinder", "BatchSizeFinder",
-    "ModelCheckpoint", "OnExceptionCheckpoint", "BasePredictionWriter",
-)}  # fmt: skip
+REFUSED = {
+    "StochasticWeightAveraging", "WeightAveraging", "LearningRateFinder", "BatchSizeFinder", "ModelCheckpoint",
+    "OnExceptionCheckpoint", "BasePredictionWriter",
+}  # fmt: skip
 
 
 def digest(content) -> str:
@@ -57,7 +57,8 @@ def deciding(observers: dict[str, dict | None]) -> dict[str, dict]:
 def require_allowed(observers: dict[str, dict | None]) -> None:
     """Raises ValueError for a callback of Lightning's whose work would be lost, or mistaken for another's."""
     for name, config in observers.items():
-        if config is not None and config["_target_"] in REFUSED:
+        bases = targets.resolve(config["_target_"]).__mro__ if config is not None else ()
+        if REFUSED & {base.__name__ for base in bases}:
             raise ValueError(
                 f"callbacks.observers.{name}: {config['_target_'].rpartition('.')[2]} changes weights after the last "
                 "checkpoint, or writes its own; this project keeps last.ckpt and best.ckpt itself"
@@ -127,11 +128,13 @@ class Fit:
             raise RuntimeError(f"{changed[0]} was edited since the command began; give it again")
 
     def require_same_identity(self) -> None:
-        """Raises ValueError if what was trained under this name is not this."""
+        """Raises ValueError if what was trained, or begun, under this name is not this."""
+        if not self.record and not self.checkpoint.exists():
+            return
         then = read_json(self.folder / "identity.json")
         if then != json.loads(json.dumps(self.identity)):
             how = "; ".join(_differences(then, self.identity)[:2])
-            raise ValueError(f"{self.folder}: another fit of this name ({how}); fresh=true sets it aside")
+            raise ValueError(f"{self.folder}: another fit of this name ({how}); rename it, or fresh=true sets it aside")
 
     def check(self) -> None:
         """Raises :class:`storage.DamagedFile` if a checkpoint is there that can't be read."""

@@ -66,19 +66,24 @@ def run_job(job: PlannedJob, opened: OpenFit, result: dict, reused: bool) -> Non
     for config in configured(job.config, "analyses"):
         opened.asked_by = config["_target_"]
         outcome: Outcome = build(config, **opened.required).run(opened)
-        if twice := result["metrics"].keys() & outcome.metrics.keys():
-            raise ValueError(f"{config['_target_']}: gives {min(twice)}, which another analysis gave; leave one out")
-        result["metrics"] |= outcome.metrics
+        _add_metrics(result, outcome.metrics, config["_target_"])
         result |= outcome.facts
         result["seconds"]["analyses"] += round(outcome.seconds, 3)
         figures |= outcome.figures
         for name, content in outcome.artefacts.items():
             write_artefact(job.folder / name, content)
-    result["metrics"] |= stored_test_metrics(job.fit, opened)
+    _add_metrics(result, stored_test_metrics(job.fit, opened), job.config["model"]["_target_"])
     loggers = make_loggers(job.config, job.folder, job.folder.name)
     show(loggers, shown_settings(result), result["metrics"], figures, job.folder)
     result["seconds"]["total"] = round(result["seconds"]["fit"] + time.perf_counter() - start, 3)
     log.info(f"{job.folder.name}: {in_short(result)} on {'the fit found' if reused else 'the new fit'} {job.fit.name}")
+
+
+def _add_metrics(result: dict, metrics: dict[str, float], target: str) -> None:
+    """Adds to a result's metrics what the class of that name gave; raises ValueError for one that is there already."""
+    if twice := result["metrics"].keys() & metrics.keys():
+        raise ValueError(f"{target}: gives {min(twice)}, which another analysis gave; leave one out")
+    result["metrics"] |= metrics
 
 
 def finished_before(job: PlannedJob, logging_config: dict) -> bool:
@@ -137,8 +142,10 @@ def blank_result(job: PlannedJob) -> dict:
     return {
         "status": "failed", "choices": words.choices, "settings": words.settings, "overrides": words.overrides,
         "n_labels": read_by(config, "n_labels"), "label_seed": read_by(config, "label_seed"), "seed": config["seed"],
-        "labels_sha256": None, "fit": fit.name, "requires": fit.identity.get("requires", {}),
+        "scored_on": read_by(config, "score_on"), "labels_sha256": None, "fit": fit.name,
+        "requires": fit.identity.get("requires", {}),
         "fit_created": None, "fit_reused": None, "job": job_identity(job), "setting": setting(job),
+        "curve": setting(job, but="n_labels"),
         "metrics": {}, "seconds": {}, "error": None, **shown_as(config), "versions": versions(),
         "place": place() | {"gpu": gpu()}, "created": timestamp(),
     }  # fmt: skip
@@ -156,9 +163,10 @@ def job_identity(job: PlannedJob) -> str:
     return digest([job.fit.name, analyses, code, job.fit.test_file.name])[:16]
 
 
-def setting(job: PlannedJob) -> str:
-    """A job's identity but for what its table averages over: the jobs that may be averaged."""
-    repeated = shown_as(job.config)["repeats"]
+def setting(job: PlannedJob, but: str | None = None) -> str:
+    """A job's identity but for what its table averages over: the jobs that may be averaged. Also ``but`` for what runs
+    along the axis of a chart: the jobs that may be joined by a line."""
+    repeated = [*shown_as(job.config)["repeats"], but]
 
     def but_repeated(content):
         if isinstance(content, dict):

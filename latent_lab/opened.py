@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 
-from latent_lab.checkpoints import BEST, LAST, Checkpoints, load_checkpoint
+from latent_lab.checkpoints import BEST, LAST, Checkpoints, load_checkpoint, weights_digest
 from latent_lab.fits import describe, digest
 from latent_lab.sources import source_digests
 from latent_lab.storage import DamagedFile, load_arrays, read_json, save_arrays
@@ -103,7 +103,7 @@ class OpenFit:
         """
         if self.record.get("status") != "finished":
             raise ValueError(f"{self.folder}: is not trained to its end")
-        return self.record["weights"]
+        return self.record.get("weights") or weights_digest(self.checkpoint["state_dict"])
 
     @cached_property
     def required(self) -> dict[str, pl.LightningModule]:
@@ -118,7 +118,7 @@ class OpenFit:
             if not (opened / LAST).exists():
                 raise ValueError(f"{self.folder}: the fit {other}, which it requires as its {name}, is not beside it")
             opened = OpenFit(opened)
-            if opened.weights != self.record["required"][name]:
+            if opened.weights != self.record.get("required", {}).get(name, opened.weights):
                 raise ValueError(f"{self.folder}: {other}, its {name}, was trained anew since, to other weights; "
                                  "fresh=true trains this one anew")  # fmt: skip
             models[name] = opened.model

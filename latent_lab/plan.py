@@ -147,14 +147,14 @@ class Planner:
 
     def _required(self, name: str, settings: dict, config: dict, choices: dict[str, str]) -> Fit:
         """A fit that others require: what it has in common with them is the data, and where things lie."""
-        words = [f"dataset={choices['dataset']}", f"dataset.val_size={config['dataset']['val_size']}"]
-        words += [f"trainer.accelerator={config['trainer']['accelerator']}"]
+        words = [f"dataset={choices['dataset']}", f"trainer.accelerator={config['trainer']['accelerator']}"]
         words += [quoted(f"paths.{key}={folder}") for key, folder in config["paths"].items()]
         words += [f"trainer.enable_progress_bar={str(config['trainer']['enable_progress_bar']).lower()}"]
         try:
             job = self._given.get(name) or read_command("train", [*words, *_as_words(settings)]).jobs[0]
-            data = {k: v for k, v in config["dataset"].items() if k not in ITS_OWN}
-            return self.add(replace(job, config=job.config | {"dataset": job.config["dataset"] | data}), None).fit
+            data = {k: v for k, v in job.config["dataset"].items() if k in ITS_OWN}
+            data |= {k: v for k, v in config["dataset"].items() if k not in ITS_OWN}
+            return self.add(replace(job, config=job.config | {"dataset": data}), None).fit
         except ValueError as error:
             raise ValueError(f"callbacks.requires.{name}: {error}") from None
 

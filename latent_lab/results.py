@@ -77,7 +77,7 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
 
     Returns:
         the settings in which rows differ, and the rows: these settings, how many ``draws`` and ``seeds``, for each
-        metric a :class:`Spread`; ``failed`` counts the failures.
+        metric a :class:`Spread`; ``failed`` counts the failures; rows of one ``curve`` differ in the labels only.
     """
     with_settings = [(result, values) for result in results if (values := settings(result))]
     repeated = repeats(results[0]) if results else []
@@ -99,6 +99,7 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
             "failed": sum(m["status"] == "failed" for m in members.values())
         }
         row |= {"seeds": len({seed for seed, _ in good}), "draws": len({draw for _, draw in good})}
+        row["curve"] = first.get("curve")
         for metric in headline(first):
             row[metric] = spread({k: m["metrics"][metric] for k, m in good.items() if metric in m["metrics"]})
         rows.append(row)

@@ -35,10 +35,11 @@ def find_or_train(fit: Fit, datamodule: pl.LightningDataModule, observers: Seque
         whether it was there before.
     """
     for other in fit.requires.values():
+        other.require_same_identity()
         if not other.finished:
             find_or_train(other, _data(other))
+    fit.require_same_identity()
     if fit.finished:
-        fit.require_same_identity()
         log.info(f"fit {fit.name}: found finished, {fit.record['epochs']} epochs")
         return True
     with fit.lock(on_wait=lambda owner: log.info(f"fit {fit.name}: {owner} trains it, waiting")):
@@ -69,10 +70,27 @@ def train(fit: Fit, datamodule: pl.LightningDataModule, observers: Sequence[pl.C
     else:
         log.info(f"fit {fit.name}: trains anew" + (f" ({why})" if (why := fit.why_new()) else ""))
     fit.create()
+    _require_same_required(fit)
     if (devices := fit.config["trainer"]["devices"]) == 1:
         _train_here(fit, resume_step, observers, datamodule)
     else:
         launch(devices, _train_here, fit, resume_step, observers)
+
+
+def _require_same_required(fit: Fit) -> None:
+    """Writes down the weights of the fits that this one requires.
+
+    Raises:
+        ValueError: if they are others than when it was begun: its epochs would be scored by two.
+    """
+    now = {name: OpenFit(other.folder).weights for name, other in fit.requires.items()}
+    then = fit.record.get("required", now) if fit.checkpoint.exists() else now
+    if changed := [name for name in now if then.get(name) != now[name]]:
+        raise ValueError(
+            f"{fit.folder}: {fit.requires[changed[0]].name}, its {changed[0]}, was trained anew since this fit was "
+            "begun, to other weights; fresh=true trains this one anew"
+        )
+    fit.write_record(required=now)
 
 
 def _train_here(
@@ -84,8 +102,7 @@ def _train_here(
     if datamodule is None:  # a new process, which has imported what the files hold now
         fit.require_same_code()
         datamodule = build(config["dataset"])
-    others = {name: OpenFit(other.folder) for name, other in fit.requires.items()}
-    required = {name: other.model for name, other in others.items()}
+    required = {name: OpenFit(other.folder).model for name, other in fit.requires.items()}
     pl.seed_everything(config["seed"], verbose=False)
     model = build(config["model"], **fit.data["offers"])
     if config["compile"]:
@@ -110,8 +127,7 @@ def _train_here(
     images = batches * (getattr(model, "batches_per_step", None) or 1) * datamodule.batch_size * trainer.world_size
     fit.write_record(
         status="finished", finished=timestamp(), seconds=round(seconds, 3), epochs=last["epoch"] + 1,
-        updates=last["global_step"], weights=weights_digest(last["state_dict"]),
-        required={name: other.weights for name, other in others.items()}, device=str(model.device),
+        updates=last["global_step"], weights=weights_digest(last["state_dict"]), device=str(model.device),
         precision=config["trainer"]["precision"], continued=resume_step is not None,
         images_per_second=None if resume_step is not None else round(images / seconds),
     )  # fmt: skip
@@ -208,7 +224,5 @@ def quiet() -> None:
         ".*LeafSpec.*is deprecated.*",
         ".*GPU available but not used.*",
         ".*recommended to use .*sync_dist=True.*",  # each process evaluates the whole, to the same figures
-        ".*`srun` command is available.*",
-        ".*litlogger.*",
     ):
         warnings.filterwarnings("ignore", message)

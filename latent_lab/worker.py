@@ -11,6 +11,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +132,18 @@ def _in_turn(folder: Path) -> int:
     return 0
 
 
+def _end_with_parent() -> None:
+    """Stops this process where the script that started it is gone: nobody would count it any more."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main() -> int:
     """Reads which tasks, does them."""
     speak_plainly()
@@ -141,6 +154,7 @@ def main() -> int:
     try:
         if sys.argv[2] == "-":
             return _in_turn(folder)
+        _end_with_parent()
         return run_task(folder, int(sys.argv[2]) + int(os.environ.get("SLURM_ARRAY_TASK_ID", 0)))
     except SystemExit:
         return STOPPED

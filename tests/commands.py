@@ -26,6 +26,10 @@ PLANE = (*POINTS, "dataset=ring", "callbacks.analyses.plane_result.points=2000",
 IMAGES = ("model=dcgan", "dataset=digits", *ON_CPU, "model.generator.channels=4", "model.critic.channels=4",
           "callbacks.every_n_epochs=1", "callbacks.observers.sheets=null", "callbacks.observers.scores.samples=100",
           "callbacks.analyses.sample_quality.samples=100")  # fmt: skip
+# What Slurm tells a job of one process
+SLURM = {"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "batch", "SLURM_NTASKS": "1", "SLURM_NNODES": "1",
+         "SLURM_NODELIST": "localhost", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0",
+         "SLURM_NTASKS_PER_NODE": "1", "SLURM_RESTART_COUNT": "1"}  # fmt: skip
 
 
 class Said(NamedTuple):
@@ -53,6 +57,13 @@ def run(program: str, *arguments: str) -> Said:
         finally:
             sys.argv = before
     return Said(code, out.getvalue(), err.getvalue())
+
+
+def trained(outputs: Path | str, *arguments: str) -> str:
+    """What ``train.py`` says, which must end well."""
+    said = run("train", *arguments, f"paths.outputs={outputs}")
+    assert said.code == 0, said.text
+    return said.text
 
 
 def as_python_does() -> None:

@@ -29,7 +29,7 @@ CONFIG = {
 }
 DATA = {
     "fingerprint": "1" * 16,
-    "test_fingerprint": "2" * 16,
+    "other_fingerprint": "2" * 16,
     "offers": {"image_shape": [1, 28, 28], "num_classes": 10},
 }
 
@@ -75,11 +75,11 @@ def test_what_changes_no_weight_changes_no_name(tmp_path):
         {"model__nll_samples": 99}, {"dataset__label_seed": 7}, {"trainer__accelerator": "cpu"},
         {"dataset__root": "elsewhere"}, {"trainer__enable_progress_bar": False}, {"trainer__profiler": "simple"},
         {"trainer__log_every_n_steps": 7}, {"trainer__limit_test_batches": 1},
-        {"data": DATA | {"test_fingerprint": "3" * 16}}, observing(pictures=None, rate=LEARNING_RATE),
+        {"data": DATA | {"other_fingerprint": "3" * 16}}, observing(pictures=None, rate=LEARNING_RATE),
     ):  # fmt: skip
         assert fit(tmp_path, **change).name == name, change
     for change in (
-        {"model__nll_samples": 99}, {"data": DATA | {"test_fingerprint": "3" * 16}}, {"trainer__limit_test_batches": 1}
+        {"model__nll_samples": 99}, {"data": DATA | {"other_fingerprint": "3" * 16}}, {"trainer__limit_test_batches": 1}
     ):  # fmt: skip
         assert fit(tmp_path, **change).test_file != fit(tmp_path).test_file, change
     assert fit(tmp_path, dataset__root="elsewhere").test_file == fit(tmp_path).test_file

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import DIGITS, POINTS, ROOT, environment, fits_of, run
+from commands import DIGITS, POINTS, ROOT, environment, fits_of, run, trained
 
 from conftest import results
 from latent_lab import command, composition
@@ -19,12 +19,6 @@ DRAWN = (*POINTS, "dataset=drawing", "trainer.max_epochs=1", "logger=none", "cal
 
 def jobs(*arguments: str):
     return read_command("train", list(arguments)).jobs
-
-
-def trained(outputs: Path | str, *arguments: str) -> str:
-    said = run("train", *arguments, f"paths.outputs={outputs}")
-    assert said.code == 0, said.text
-    return said.text
 
 
 @pytest.fixture

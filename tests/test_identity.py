@@ -22,6 +22,7 @@ from commands import (
     metrics_of,
     run,
     same,
+    trained,
 )
 
 from callbacks.observers.epoch_scores import Yardstick
@@ -31,12 +32,6 @@ VIEW = (*PLANE[:-1], "logger=none", "trainer.max_epochs=2", "callbacks.analyses=
 PICTURES = "callbacks.observers.pictures"
 VAE = (*DIGITS, "callbacks.analyses=null", "logger=none", "trainer.max_epochs=2")
 FCD = {1: 900.0, 2: 0.0, 3: 700.0, 4: 800.0}  # added to the scores of the epochs, so that the second is the best
-
-
-def trained(outputs: Path | str, *arguments: str) -> str:
-    said = run("train", *arguments, f"paths.outputs={outputs}")
-    assert said.code == 0, said.text
-    return said.text
 
 
 @pytest.fixture(scope="module")

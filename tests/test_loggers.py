@@ -1,21 +1,16 @@
 """Loggers: TensorBoard, CSV, several, none; what they hold in the end, and across a kill."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
-from commands import DIGITS, assert_same_fit, fit_of, fits_of, killed_after, metrics_of, run
+from commands import DIGITS, assert_same_fit, fit_of, fits_of, killed_after, metrics_of, run, trained
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import results
 
 QUICK = (*DIGITS, "trainer.max_epochs=3", "n_labels=50")
-
-
-def trained(outputs: Path, *arguments: str) -> str:
-    said = run("train", *arguments, f"paths.outputs={outputs}")
-    assert said.code == 0, said.text
-    return said.text
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -91,8 +86,22 @@ def test_a_killed_fits_logs_go_on_where_it_went_on(both, tmp_path):
     assert_same_fit(one, two)
     assert column(one, "val/elbo") == column(two, "val/elbo")
     assert len(list(two.glob("csv/version_*"))) == 2
-    steps = [[event.step for event in events(fit).Scalars("val/elbo")] for fit in (one, two)]
-    assert steps[0] == steps[1] == [16, 33, 50]
+    assert shown_steps(one) == shown_steps(two) == [16, 33, 50]
+
+
+def test_what_tensorboard_was_told_after_the_checkpoint_is_taken_back(both, tmp_path):
+    """Killed in its last epoch, whose curve was on disk before its checkpoint."""
+    with killed_after(epoch=2):
+        assert run("train", *QUICK, "logger=none", f"paths.outputs={tmp_path / 'killed'}").code == 1
+    shutil.copytree(both, tmp_path / "out")
+    for name in ("last.ckpt", "fit.json"):
+        shutil.copy(fit_of(tmp_path / "killed") / name, fit_of(tmp_path / "out") / name)
+    trained(tmp_path / "out", *QUICK, "logger=[tensorboard,csv]")
+    assert shown_steps(fit_of(tmp_path / "out")) == [16, 33, 50]
+
+
+def shown_steps(fit: Path) -> list[int]:
+    return [event.step for event in events(fit).Scalars("val/elbo")]
 
 
 def test_wandb_that_is_absent_costs_one_line_and_no_training(tmp_path, monkeypatch):

@@ -12,12 +12,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from commands import ROOT, environment, run
+from commands import ROOT, SLURM, environment, run
 
 LINES = [line for line in (Path(__file__).parent / "mistakes.txt").read_text().splitlines() if line[:1] != "#"]
 MISTAKES = dict(zip(LINES[::2], LINES[1::2], strict=True))
-SLURM = {"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "batch", "SLURM_NTASKS": "1", "SLURM_NNODES": "1",
-         "SLURM_NODELIST": "localhost", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}  # fmt: skip
 
 
 def words(command: str) -> list[str]:

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from commands import (
     DIGITS,
     PLANE,
     ROOT,
+    SLURM,
     assert_same_fit,
     checkpoint_of,
     environment,
@@ -23,11 +25,12 @@ from commands import (
     record_of,
     run,
     same,
+    trained,
 )
+from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 
-SLURM = {"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "batch", "SLURM_NTASKS": "1", "SLURM_NNODES": "1",
-         "SLURM_NODELIST": "localhost", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0",
-         "SLURM_NTASKS_PER_NODE": "1", "SLURM_RESTART_COUNT": "1"}  # fmt: skip
+from latent_lab.training import make_trainer
+
 VAE = (*DIGITS, "trainer.max_epochs=30", "n_labels=50", "logger=none")
 SHORT = (*DIGITS, "trainer.max_epochs=3", "n_labels=50", "logger=none")
 GAN = (*PLANE, "trainer.max_epochs=3", "logger=none")
@@ -37,12 +40,6 @@ GAN = (*PLANE, "trainer.max_epochs=3", "logger=none")
 def in_a_job(monkeypatch):
     for name, value in SLURM.items():
         monkeypatch.setenv(name, value)
-
-
-def trained(outputs: Path, *arguments: str) -> str:
-    said = run("train", *arguments, f"paths.outputs={outputs}")
-    assert said.code == 0, said.text
-    return said.text
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +85,13 @@ def test_a_signal_to_requeue_leaves_no_checkpoint_and_requeues_nothing(tmp_path)
     assert_same_fit(fit_of(tmp_path / "whole"), fit_of(tmp_path / "out"))
     assert metrics_of(tmp_path / "whole") == metrics_of(tmp_path / "out")
     assert not list(tmp_path.rglob("*hpc_ckpt*")) and not (tmp_path / "requeued").exists()
+
+
+def test_a_trainer_knows_of_no_cluster_and_its_root_is_no_folder(tmp_path):
+    trainer = make_trainer({"accelerator": "cpu"}, tmp_path, [], logger=False)
+    assert isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment)
+    assert not Path(trainer.default_root_dir).exists()
+    assert isinstance(pl.Trainer(accelerator="cpu")._accelerator_connector.cluster_environment, SLURMEnvironment)
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("short", SHORT), ("gan", GAN)])

@@ -18,6 +18,7 @@ from commands import (
     record_of,
     run,
     same,
+    trained,
 )
 
 from latent_lab import trainer_settings
@@ -27,12 +28,6 @@ GAN = (*IMAGES, "logger=none", "+callbacks.requires.scorer.trainer.max_epochs=3"
 SCORED = "+callbacks.observers.{}={{_target_:pytorch_lightning.callbacks.{}{}}}"
 STOP = SCORED.format("stop", "EarlyStopping", ",monitor:val/elbo,mode:max,patience:1,min_delta:3.0")
 RATE = SCORED.format("rate", "LearningRateMonitor", "")
-
-
-def trained(outputs, *arguments: str) -> str:
-    said = run("train", *arguments, f"paths.outputs={outputs}")
-    assert said.code == 0, said.text
-    return said.text
 
 
 def test_each_setting_of_the_trainer_stands_in_one_place():
