@@ -151,6 +151,8 @@ class Planner:
         words += [quoted(f"paths.{key}={folder}") for key, folder in config["paths"].items()]
         words += [f"trainer.enable_progress_bar={str(config['trainer']['enable_progress_bar']).lower()}"]
         try:
+            if others := sorted(word for word in _as_words(settings) if _is_of_the_data(word)):
+                raise ValueError(f"{others[0]}: it learns its job's data; own to it are dataset.{', '.join(ITS_OWN)}")
             job = self._given.get(name) or read_command("train", [*words, *_as_words(settings)]).jobs[0]
             data = {k: v for k, v in job.config["dataset"].items() if k in ITS_OWN}
             data |= {k: v for k, v in config["dataset"].items() if k not in ITS_OWN}
@@ -187,6 +189,12 @@ def plan(command: Command, folder: Path, here: bool = True) -> Plan:
     required = {name: other for unit in units for name, other in unit.fit.requires.items()}
     first = {fit.name for fit in required.values()}
     return Plan(sorted(units, key=lambda unit: unit.fit.name not in first))
+
+
+def _is_of_the_data(word: str) -> bool:
+    """Whether it is a setting of the data that a required fit has in common with its job."""
+    group, _, name = word.partition("=")[0].partition(".")
+    return group == "dataset" and name not in ITS_OWN
 
 
 def _as_words(settings: dict, prefix: str = "") -> list[str]:

@@ -224,5 +224,6 @@ def quiet() -> None:
         ".*LeafSpec.*is deprecated.*",
         ".*GPU available but not used.*",
         ".*recommended to use .*sync_dist=True.*",  # each process evaluates the whole, to the same figures
+        ".*`srun` command is available.*",  # said at every fit and test, whatever the trainer was told
     ):
         warnings.filterwarnings("ignore", message)

@@ -15,7 +15,7 @@ from latent_lab.launchers import local
 from latent_lab.launchers.local import Local
 from latent_lab.place import alive
 
-SWEEP = ("-m", *DIGITS, "n_labels=50,100", "seed=0,1", "trainer.max_epochs=120", "logger=none", "sweep=s")
+SWEEP = ("-m", *DIGITS, "n_labels=50,100", "seed=0,1", "trainer.max_epochs=70", "logger=none", "sweep=s")
 LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=2")
 
 

@@ -184,6 +184,8 @@ REFUSALS = [
     ("classifier.C=1 classifier.C_per_label=0.1", "classifier.C=1 classifier.C_per_label=0.1: give one, and null"),
     ("dataset.label_seed=3", "dataset.label_seed: without effect where dataset.train_subset is null"),
     ("dataset.labels=proportional", "dataset.labels: without effect where dataset.train_subset is null"),
+    ("model=dcgan +callbacks.requires.scorer.dataset.val_size=100",
+     "callbacks.requires.scorer: dataset.val_size=100: it learns its job's data; own to it are dataset.batch_size, "),
     ("model=dcgan label_seed=3", "label_seed=3: model=dcgan makes no use of label_seed"),
     ("model=dcgan labels=proportional", "labels=proportional: model=dcgan makes no use of labels"),
 ]  # fmt: skip

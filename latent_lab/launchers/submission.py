@@ -47,7 +47,7 @@ exec {command} -u -m latent_lab.launchers.submission {folder}
 """
 
 
-def submit(folder: Path, phases: list[list[Task]], settings: dict, rounds: int = 0) -> dict:
+def submit(folder: Path, phases: list[list[Task]], settings: dict, rounds: int = 0, cancelled: list[int] = ()) -> dict:
     """Submits tasks, each phase after the one before, and a job after the last.
 
     Args:
@@ -55,6 +55,7 @@ def submit(folder: Path, phases: list[list[Task]], settings: dict, rounds: int =
         phases: of its written plan.
         settings: of the launcher.
         rounds: how often tasks of this plan were submitted before.
+        cancelled: tasks that a person has taken back since.
 
     Returns:
         what stands in ``slurm.json``.
@@ -68,7 +69,8 @@ def submit(folder: Path, phases: list[list[Task]], settings: dict, rounds: int =
               "cpus": settings["cpus"], "setup": "\n".join(settings["setup"]), "command": command}  # fmt: skip
     write_text(target / "run.sh", SCRIPT.format(**filled))
     write_text(target / "follow_up.sh", FOLLOW_UP.format(**filled))
-    content = {"arrays": [], "follows": None, "rounds": rounds, "settings": settings}
+    content = {"arrays": [], "follows": None, "rounds": rounds, "cancelled": [*cancelled],
+               "settings": settings}  # fmt: skip
     before: list[str] = []
     try:
         for phase in phases:
@@ -166,14 +168,15 @@ def again(folder: Path) -> list[int]:
     before, plan = submitted(folder), written_plan.read_tasks(folder)
     accounts = slurm_queue.ended(before["arrays"])
     said = {number: written_plan.read_status(folder, number).get("state") for number in plan.all}
-    died = [n for n in plan.all if said[n] not in ("done", "failed") and accounts.get(n) != "CANCELLED"]
+    cancelled = sorted({*before["cancelled"], *(n for n, state in accounts.items() if state == "CANCELLED")})
+    died = [n for n in plan.all if said[n] not in ("done", "failed") and n not in cancelled]
     if not died:
         return []
     if before["rounds"] >= MOST_ROUNDS:
         print(f"tasks {slurm_queue.drawn_together(died)} ended unheard in {MOST_ROUNDS + 1} rounds: given up")
         return []
     phases = [[task for task in phase if task.number in died] for phase in plan.phases]
-    submit(folder, [phase for phase in phases if phase], before["settings"], before["rounds"] + 1)
+    submit(folder, [phase for phase in phases if phase], before["settings"], before["rounds"] + 1, cancelled)
     return died
 
 
