@@ -54,7 +54,7 @@ def main() -> int:
             return 0
     except (SystemExit, KeyboardInterrupt):  # Lightning ends the process so, after a signal
         interrupted = True
-    except Mistake as error:  # another process is at this sweep
+    except (Mistake, OSError) as error:  # another process is at this sweep, or its folder is another user's
         fail(error, "train.py")
     except RuntimeError as error:
         fail(error, "train.py", code=1)

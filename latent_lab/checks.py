@@ -10,7 +10,7 @@ from latent_lab.command import Command
 from latent_lab.mistakes import Mistake
 from latent_lab.refusals import not_for
 from latent_lab.targets import Lacks, build, resolve
-from latent_lab.training import make_trainer
+from latent_lab.training import configured, make_trainer
 
 
 def check_names(command: Command) -> None:
@@ -28,8 +28,17 @@ def check_names(command: Command) -> None:
 
 
 def check_analyses(config: dict) -> None:
-    """Raises ValueError for two analyses that would give one metric, of which one would be lost."""
+    """Raises ValueError for two analyses that would give one metric, of which one would be lost; and for one that looks
+    at what an observer keeps, where there is no such observer."""
     seen: dict[str, str] = {}
+    observers = [resolve(observer["_target_"]) for observer in configured(config, "observers")]
+    for name, analysis in (config["callbacks"]["analyses"] or {}).items():
+        for needed in resolve(analysis["_target_"]).needs if analysis else ():
+            if not any(issubclass(observer, needed) for observer in observers):
+                raise ValueError(
+                    f"callbacks.analyses.{name}: looks at what {needed.__name__} keeps, and callbacks.observers has "
+                    f"none; leave it out too (callbacks.analyses.{name}=null)"
+                )
     for name, analysis in (config["callbacks"]["analyses"] or {}).items():
         for metric in resolve(analysis["_target_"]).headline if analysis else ():
             if metric in seen:

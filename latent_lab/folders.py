@@ -34,14 +34,16 @@ def new_folder(parent: Path, name: str) -> Path:
 
 
 def require_writable(outputs: Path) -> None:
-    """Raises ValueError if nothing can be written into the folder of outputs."""
-    probe = outputs / f".write-test-{os.getpid()}"
-    try:
-        outputs.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"paths.outputs={outputs}: can't be written ({error.strerror or error})") from None
+    """Raises ValueError if nothing can be written into the folder of outputs, or into another user's part of it."""
+    for folder in (outputs, *(there for name in ("fits", "runs", "sweeps") if (there := outputs / name).is_dir())):
+        probe = folder / f".write-test-{os.getpid()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            part = "" if folder == outputs else f"{folder.name} in it "
+            raise ValueError(f"paths.outputs={outputs}: {part}can't be written ({error.strerror or error})") from None
 
 
 def set_results_aside(folder: Path) -> Path | None:

@@ -105,7 +105,8 @@ class Planner:
             self._once("observer", observer, lambda c=observer: build(c, fit_folder=None))
         for analysis in configured(config, "analyses"):
             self._once("analysis", [config["dataset"], analysis], lambda c=analysis: build(c).check(datamodule))
-        self._once("analyses", config["callbacks"]["analyses"], lambda: check_analyses(config))
+        parts = [config["callbacks"]["analyses"], config["callbacks"]["observers"]]
+        self._once("analyses", parts, lambda: check_analyses(config))
         fit = self._fit(config, choices, data)
         if fit.name not in self.units:
             requires = {name: self.units[other.name].made_from for name, other in fit.requires.items()}

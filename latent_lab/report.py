@@ -129,7 +129,11 @@ def _embedded(report: Path, job: str) -> str:
 
 def show(folder: Path) -> list[dict]:
     """Builds a sweep's tables and prints them; returns the results."""
-    results = build(folder) if folder.is_dir() else []
+    try:
+        results = build(folder) if folder.is_dir() else []
+    except PermissionError:  # another user's
+        results = read_results(folder)
+        print(f"{folder}: can't be written, so its tables are as they were")
     print(f"\n{folder}")
     console = Console(width=None if Console().is_terminal else 140)
     narrow = ["precision %", "recall %"] if console.width < 110 else []  # results.md has them all

@@ -90,7 +90,7 @@ def test_a_sweep_through_all_that_can_happen(cluster, tmp_path):
     """One task each is requeued, loses its worker, loses its batch script, is stopped ahead of a limit, is preempted,
     is cancelled; one is left alone. The same command again does what was cancelled: the table and the weights are those
     of an undisturbed sweep, and each fit was trained once."""
-    words = (*JOBS, "seed=range(6)", "trainer.max_epochs=150", *SMALL, "hydra.launcher.partition=scavenge")
+    words = (*JOBS, "seed=range(6)", "trainer.max_epochs=100", *SMALL, "hydra.launcher.partition=scavenge")
     folder = submitted(tmp_path / "out", *words)
     tasks = under_way(folder)
     assert [task["state"] for task in tasks] == ["running"] * 6

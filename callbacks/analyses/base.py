@@ -51,12 +51,14 @@ class Analysis(pl.Callback):
 
     Attributes:
         headline: the metrics that make a table, each with its form: ``percent`` or ``number``.
+        needs: the observers whose states it looks at.
         repeats: the settings that a table averages over, the one that changes fastest first.
         outcome: after the fit, in a notebook.
     """
 
     headline: dict[str, str] = {}
     repeats: tuple[str, ...] = ("seed",)
+    needs: tuple[type[pl.Callback], ...] = ()
     outcome: Outcome | None = None
 
     def check(self, datamodule: pl.LightningDataModule) -> None:

@@ -40,6 +40,7 @@ class PlaneResult(Analysis):
 
     headline = dict.fromkeys(SHOWN, "number")
     repeats = ("seed",)
+    needs = (PlaneView, LossHistory)
 
     def __init__(self, points: int = 100_000, paired: int = 2000, layers: list[str] = LAYERS):
         require_whole(of="points", **{"plane_result.points": points, "plane_result.paired": paired})

@@ -39,6 +39,7 @@ class SampleQuality(Analysis):
 
     headline = dict.fromkeys(SHOWN, "number")
     repeats = ("seed",)
+    needs = (EpochScores, LossHistory)
 
     def __init__(self, samples: int = 10_000, scorer: pl.LightningModule | None = None):
         require_whole(of="images", **{"sample_quality.samples": samples})
