@@ -14,7 +14,7 @@ DIGITS = ["dataset=digits", *ON_CPU]
     [
         (["n_labels=0"], "n_labels=0: expects a positive whole number"),
         (["-m", "n_labels=50,5000"], "n_labels=5000: the training set has only 1100 images"),
-        (["-m", "model=glob(zz*)"], "model=glob(*): name the values, as model=A,B"),
+        (["-m", "model=glob(zz*)"], "model=glob(zz*): a sweep over no value"),
         (["-m", "seed=0,-1", "n_labels=50,100"], "seed=-1: expects a whole number from 0"),
         (["+trainer.overfit_batches=1"], "trainer.overfit_batches: this project sees to that itself; leave it out"),
         (["model=dcgan", "n_labels=100"], "n_labels=100: model=dcgan makes no use of n_labels"),

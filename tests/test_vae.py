@@ -365,4 +365,4 @@ def test_golden_loss_trace():
     assert losses == pytest.approx(GOLDEN, rel=1e-4)
 
 
-GOLDEN = [-34.694500, -31.564104, -31.153349]
+GOLDEN = [-34.772636, -31.502079, -31.039080]  # of validation images, with the noise of their own pass
