@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from latent_lab.jobs import run_unit, shown_as
+from latent_lab.jobs import read_by, run_unit, shown_as
 from latent_lab.plan import Unit
 from latent_lab.progress import Status
 from latent_lab.stopping import require_not_told
@@ -75,7 +75,8 @@ def give_up(folder: Path, unit: WrittenUnit, task: Task, error: Exception | str)
         write_json(file, {
             "status": "failed", "error": error if isinstance(error, str) else _said(error), "choices": job.choices,
             "settings": job.settings, "overrides": job.overrides, "seed": config["seed"], "metrics": {}, "seconds": {},
-            **{name: config.get(name) for name in ("n_labels", "label_seed") if name in config}, **shown_as(config),
+            "n_labels": read_by(config, "n_labels"), "label_seed": read_by(config, "label_seed"),
+            "scored_on": read_by(config, "score_on"), **shown_as(config),
         })  # fmt: skip
     status = Status(folder, task.number, unit.label)
     status.write(state="failed", error=error if isinstance(error, str) else _said(error))

@@ -111,8 +111,8 @@ def test_a_sweep_on_the_cluster_is_not_submitted_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("said", "queued", "state"), [
     (None, {0: "PENDING Priority"}, "waiting"), (None, {0: "RUNNING"}, "starting"), (None, {}, "never started"),
     ("running", {0: "RUNNING"}, "running"), ("running", {0: "PENDING BeginTime"}, "requeued"),
-    ("running", {}, "killed"), ("interrupted", {0: "PENDING BeginTime"}, "requeued"), ("interrupted", {}, "interrupted"),
-    ("failed", {}, "failed"), ("done", {0: "COMPLETING"}, "done"),
+    ("running", {}, "killed"), ("interrupted", {0: "PENDING BeginTime"}, "requeued"),
+    ("interrupted", {}, "interrupted"), ("failed", {}, "failed"), ("done", {0: "COMPLETING"}, "done"),
 ])  # fmt: skip
 def test_states_on_the_cluster(tmp_path, monkeypatch, said, queued, state):
     written(tmp_path, unit(tmp_path, "a", job("one")))
