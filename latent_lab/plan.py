@@ -18,7 +18,7 @@ from latent_lab.command import Command, Job, quoted, read_command
 from latent_lab.fits import Fit, describe, require_allowed
 from latent_lab.folders import require_writable
 from latent_lab.targets import build, resolve
-from latent_lab.training import configured, make_loggers, quiet, require_described
+from latent_lab.training import configured, make_loggers, quiet, read_data, require_described
 
 # Of the data of a required fit these are its own; all else is its job's: it is the job's data that it learns.
 ITS_OWN = ("batch_size", "seed", "train_subset", "label_seed", "labels")
@@ -97,7 +97,7 @@ class Planner:
         require_described(config)
         require_allowed(config["callbacks"]["observers"] or {})
         self._once("logger", config["logger"], lambda: make_loggers(config, Path("."), "check"))
-        datamodule = self._once("data", config["dataset"], lambda: self._data(config["dataset"]))
+        datamodule = self._once("data", config["dataset"], lambda: read_data(config["dataset"]))
         data = self._once("facts", config["dataset"], lambda: describe(datamodule))
         pair = [config["model"], config["dataset"], trainer, config["compile"]]
         self._once("pair", pair, lambda: check_pair(config, choices, data["offers"], datamodule))
@@ -127,11 +127,6 @@ class Planner:
         )
         used = self._once("used", dataset, lambda: getattr(resolve(dataset["_target_"]), "used", dict)(dataset))
         return job.config | {"trainer": completed, "dataset": used}
-
-    def _data(self, config: dict) -> pl.LightningDataModule:
-        datamodule = build(config)
-        datamodule.setup()
-        return datamodule
 
     def _fit(self, config: dict, choices: dict[str, str], data: dict) -> Fit:
         parts = ("model", "dataset", "trainer", "seed", "compile", "paths")

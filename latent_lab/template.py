@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from latent_lab.mistakes import Mistake
 from latent_lab.refusals import FOLLOWS, require_a_pair, require_a_reader, require_all
-from latent_lab.values import fitted, keys_of
+from latent_lab.values import fitted, keys_of, with_values
 
 NOT_SHOWN = ("sweep", "fresh", "paths", "hydra")
 
@@ -68,7 +68,7 @@ class Template:
             settings[key] = fitted(override, self._defaults[key]) if key in self._plain else override.value()
             if key in self._places:
                 changes |= dict.fromkeys(self._places[key], settings[key])
-        config = _with(self._config, changes)
+        config = with_values(self._config, changes)
         for key in self._made_of_others & settings.keys():
             settings[key] = _at(config, key)
         return config, settings
@@ -105,15 +105,3 @@ def _at(config, key: str):
     for part in key.replace("[", ".").replace("]", "").split("."):
         config = config[int(part)] if isinstance(config, list) else config[part]
     return config
-
-
-def _with(config, changes: dict[tuple, object]):
-    """The configuration with other values at some paths; what does not change is shared."""
-    if not changes:
-        return config
-    if () in changes:
-        return changes[()]
-    copied = config.copy()
-    for key in {path[0] for path in changes}:
-        copied[key] = _with(config[key], {path[1:]: v for path, v in changes.items() if path[0] == key})
-    return copied

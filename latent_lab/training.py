@@ -37,7 +37,7 @@ def find_or_train(fit: Fit, datamodule: pl.LightningDataModule, observers: Seque
     for other in fit.requires.values():
         other.require_same_identity()
         if not other.finished:
-            find_or_train(other, _data(other))
+            find_or_train(other, read_data(other.config["dataset"]))
     fit.require_same_identity()
     if fit.finished:
         log.info(f"fit {fit.name}: found finished, {fit.record['epochs']} epochs")
@@ -50,8 +50,9 @@ def find_or_train(fit: Fit, datamodule: pl.LightningDataModule, observers: Seque
     return False
 
 
-def _data(fit: Fit) -> pl.LightningDataModule:
-    datamodule = build(fit.config["dataset"])
+def read_data(config: dict) -> pl.LightningDataModule:
+    """The data module that a configuration describes, set up."""
+    datamodule = build(config)
     datamodule.setup()
     return datamodule
 

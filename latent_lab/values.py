@@ -43,3 +43,15 @@ def keys_of(config: DictConfig, prefix: str = "") -> list[str]:
                 f"{prefix}{key}[{i}]" for i in range(len(value))
             ]
     return names
+
+
+def with_values(config, changes: dict[tuple, object]):
+    """The configuration with other values at some paths; what does not change is shared."""
+    if not changes:
+        return config
+    if () in changes:
+        return changes[()]
+    copied = config.copy()
+    for key in {path[0] for path in changes}:
+        copied[key] = with_values(config[key], {path[1:]: v for path, v in changes.items() if path[0] == key})
+    return copied

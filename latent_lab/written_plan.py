@@ -18,6 +18,7 @@ from pathlib import Path
 from latent_lab.command import Job
 from latent_lab.folders import timestamp
 from latent_lab.storage import DamagedFile, file_lock, read_json, write_json, write_text
+from latent_lab.values import with_values
 
 FOLDER = "plan"
 
@@ -172,7 +173,9 @@ def _from_plain(content: dict) -> WrittenUnit:
     jobs = []
     for plain in content["jobs"]:
         changes = plain.pop("changes", None)
-        jobs.append(Job(**plain | ({} if changes is None else {"config": _changed(first, changes)})))
+        if changes is not None:
+            plain["config"] = with_values(first, {tuple(path): value for path, value in changes})
+        jobs.append(Job(**plain))
     requires = {name: Job(**plain) for name, plain in content["requires"].items()}
     return WrittenUnit(content["label"], list(zip(jobs, content["folders"], strict=True)), requires)
 
@@ -185,14 +188,3 @@ def _changes(before, after) -> list:
     if isinstance(before, dict) and isinstance(after, dict) and list(before) == list(after):
         return [[[key, *path], value] for key in before for path, value in _changes(before[key], after[key])]
     return [] if repr(before) == repr(after) else [[[], after]]
-
-
-def _changed(config, changes: list):
-    if not changes:
-        return config
-    if not changes[0][0]:
-        return changes[0][1]
-    copied = dict(config)
-    for key in dict.fromkeys(path[0] for path, _ in changes):
-        copied[key] = _changed(config[key], [(path[1:], value) for path, value in changes if path[0] == key])
-    return copied
