@@ -12,9 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from latent_lab.command import read_command
+from latent_lab.deferral import import_lightning
 from latent_lab.mistakes import Mistake, fail
 from latent_lab.terminal import speak_plainly
 
@@ -48,6 +47,8 @@ def main() -> int:
 
 def evaluate_sweep(folder: Path, settings: dict) -> int:
     """Rebuilds a sweep's tables and chart from its result files, and says how far one is that still runs."""
+    from rich.console import Console
+
     from latent_lab import progress, report, written_plan
 
     planned = (folder / written_plan.FOLDER / "tasks.json").exists()
@@ -64,12 +65,14 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
 
 def evaluate_run(folder: Path, settings: dict) -> int:
     """Recomputes a job's metrics from the checkpoint and what its analyses stored, and compares them bit for bit."""
-    from latent_lab.looking_again import fit_folder, metrics_again
     from latent_lab.storage import read_json
 
     result = read_json(folder / "result.json")
     if result["status"] != "ok":
         raise ValueError(f"{folder}: the job {result['status']} ({result['error']}), there is nothing to reproduce")
+    import_lightning()
+    from latent_lab.looking_again import fit_folder, metrics_again
+
     fit = fit_folder(folder, result["fit"])
     if read_json(fit / "fit.json").get("created") != result["fit_created"]:
         print(f"{fit.name} was trained anew since: figures of another training are compared")
@@ -87,6 +90,7 @@ def evaluate_run(folder: Path, settings: dict) -> int:
 
 def evaluate_fit(folder: Path, settings: dict) -> int:
     """Draws a fit's pictures into its folder."""
+    import_lightning()
     from latent_lab.looking_again import drawn_again
 
     for file in drawn_again(folder, settings["paths"]["data"], settings["tsne"]):

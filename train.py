@@ -24,14 +24,15 @@ def main() -> int:
             print_page("train")
             return 0
 
-        from latent_lab import folders, report
-        from latent_lab.checks import check_names
+        from latent_lab import folders
+        from latent_lab.deferral import import_lightning
+        from latent_lab.early_checks import check_names, check_trainers
         from latent_lab.launchers import launcher, require_one_process
         from latent_lab.logs import require_logging
-        from latent_lab.plan import plan
 
         require_one_process()
         check_names(command)
+        check_trainers(command)
         launch = launcher(command.hydra["launcher"])
         require_logging(command.hydra["job_logging"])
         first, choices = command.jobs[0].config, command.jobs[0].choices
@@ -40,6 +41,9 @@ def main() -> int:
             folder = outputs / "sweeps" / (first["sweep"] or folders.short_time())
         else:
             folder = outputs / "runs" / f"{folders.short_time()}-{choices['model']}-{choices['dataset']}"
+        import_lightning()
+        from latent_lab.plan import plan
+
         planned = plan(command, folder, here=launch.decides)
         if not first["sweep"]:  # another command may have begun in the same second
             folder = planned.moved(folder, folders.new_folder(folder.parent, folder.name))
@@ -58,6 +62,8 @@ def main() -> int:
         fail(error, "train.py")
     except RuntimeError as error:
         fail(error, "train.py", code=1)
+    from latent_lab import report
+
     results = report.show(folder) if command.multirun else report.show_single(folder)
     print(f"\ntensorboard --logdir {outputs}")
     done = {result["job_name"] for result in results if result["status"] == "ok"}

@@ -3,8 +3,6 @@
 import warnings
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import LinearSVC
 
 from datamodules.checks import require_one_of, require_positive
 
@@ -54,6 +52,9 @@ class LinearSVCHead:
 
     def fit(self, codes: np.ndarray, labels: np.ndarray) -> "LinearSVCHead":
         """Trains on codes ``(N, D)`` with classes ``(N,)``, all of them known."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.svm import LinearSVC
+
         if unlabelled := int(np.sum(labels == UNLABELLED)):
             raise ValueError(f"classifier: {unlabelled} codes are unlabelled, of which a linear machine makes no use")
         self.shift, self.divisor = np.zeros(codes.shape[1]), np.ones(codes.shape[1])
@@ -91,6 +92,8 @@ class LinearSVCHead:
 
     def restore(self, arrays: dict[str, np.ndarray]) -> "LinearSVCHead":
         """Becomes the trained head that :meth:`arrays` was taken from: the same predictions, bit for bit."""
+        from sklearn.svm import LinearSVC
+
         self.svc = LinearSVC()
         self.svc.coef_, self.svc.intercept_ = arrays["coef"], arrays["intercept"]
         self.svc.classes_ = arrays["classes"]

@@ -3,11 +3,12 @@
 import csv
 import math
 from pathlib import Path
-
-from matplotlib.figure import Figure
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from callbacks.drawing.loss_charts import losses_figure as losses_figure
+
+if TYPE_CHECKING:  # matplotlib is imported where it draws: a table needs none
+    from matplotlib.figure import Figure
 
 NOT_IN_A_NAME = ("n_labels", "dataset", "draws", "seeds", "failed", "curve")  # of a curve
 MOST_CURVES = 10  # with a colour and a name of their own
@@ -41,7 +42,7 @@ def sources(datasets: set[str]) -> list[str]:
     return sorted({f"- {r['name']}: {r['source']} ({r['setting']})" for r in used})
 
 
-def accuracy_figure(rows: list[dict]) -> Figure | None:
+def accuracy_figure(rows: list[dict]) -> "Figure | None":
     """Accuracy over the number of labels, one panel a data set, with the quoted figures as lines; None without rows.
 
     Args:
@@ -50,6 +51,8 @@ def accuracy_figure(rows: list[dict]) -> Figure | None:
     rows = [row for row in rows if row.get("n_labels") is not None and not math.isnan(row["accuracy"].mean)]
     if not rows:
         return None
+    from matplotlib.figure import Figure
+
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     figure = Figure(figsize=(5.2 * len(datasets), 4), dpi=130, layout="constrained")
     for axes, dataset in zip(figure.subplots(1, len(datasets), squeeze=False)[0], datasets, strict=True):
@@ -99,7 +102,7 @@ def _named_apart(curves: dict[tuple[str, str | None], list[dict]]) -> dict[str, 
     return named
 
 
-def panels_figure(panels: list[tuple[dict, Path]]) -> Figure | None:
+def panels_figure(panels: list[tuple[dict, Path]]) -> "Figure | None":
     """The panels of a sweep's jobs as one sheet; None for fewer than two.
 
     What varies first makes the rows, all else the columns; where one thing varies, the sheet is about square.
@@ -109,6 +112,9 @@ def panels_figure(panels: list[tuple[dict, Path]]) -> Figure | None:
     """
     if len(panels) < 2:
         return None
+    from matplotlib.figure import Figure
+    from PIL import Image
+
     keys = dict.fromkeys(key for settings, _ in panels for key in settings)
     varying = [key for key in keys if len({str(settings.get(key)) for settings, _ in panels}) > 1]
     down, across = (varying[:1], varying[1:]) if len(varying) > 1 else ([], varying)

@@ -1,30 +1,13 @@
 """The checks of a command's parts, before anything is trained: ``ValueError``, in one line."""
 
-import re
 from pathlib import Path
 
 import pytorch_lightning as pl
 
 from latent_lab import trainer_settings
-from latent_lab.command import Command
-from latent_lab.mistakes import Mistake
 from latent_lab.refusals import not_for
 from latent_lab.targets import Lacks, build, resolve
 from latent_lab.training import configured, make_trainer
-
-
-def check_names(command: Command) -> None:
-    """Raises Mistake for a name or a folder of the command that can't be one."""
-    first = command.jobs[0].config
-    if first["sweep"] is not None and not command.multirun:
-        raise Mistake(f"sweep={first['sweep']}: names a sweep, and needs -m")
-    if first["sweep"] is not None and not re.fullmatch(r"\w[\w.+-]*", first["sweep"]):
-        raise Mistake(f"sweep={first['sweep']}: a name is made of letters, digits and . _ + -")
-    for name in ("outputs", "data"):
-        if not isinstance(first["paths"][name], str) or not first["paths"][name]:
-            raise Mistake(f"paths.{name}={first['paths'][name]}: expects a folder")
-    if type(first["fresh"]) is not bool:
-        raise Mistake(f"fresh={first['fresh']}: expects true or false")
 
 
 def check_analyses(config: dict) -> None:
@@ -48,6 +31,7 @@ def check_analyses(config: dict) -> None:
 
 def check_trainer(settings: dict, here: bool = True) -> None:
     """Raises ValueError for settings of the trainer that a fit can't be made with, here or on another machine."""
+    trainer_settings.require_accepted(settings)
     trainer_settings.require_sensible(settings)
     if not here:
         settings = settings | {"accelerator": "cpu", "precision": "32-true"}

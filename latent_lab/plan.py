@@ -118,7 +118,7 @@ class Planner:
 
     def _completed(self, job: Job) -> dict:
         """A job's configuration with what only this machine and the classes know."""
-        named = {key.partition(".")[2] for key in job.settings if key.startswith("trainer.")}
+        named = trainer_settings.named(job.settings)
         trainer, dataset = job.config["trainer"], job.config["dataset"]
         completed = self._once(
             "completed",

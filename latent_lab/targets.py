@@ -5,8 +5,6 @@ import importlib
 import inspect
 from pathlib import Path
 
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-
 from latent_lab.mistakes import nearest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,6 +92,8 @@ def build(config: dict, **offered):
             named.
         Lacks: if it needs what is neither configured nor offered.
     """
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     cls = resolve(config["_target_"])
     taken = parameters(cls)
     arguments = {key: _built(value, offered) for key, value in config.items() if key != "_target_"}

@@ -98,13 +98,22 @@ def resolve_precision(precision: str | int, accelerator: str) -> str:
     return "bf16-mixed" if native else "32-true"
 
 
-def require_sensible(settings: dict) -> None:
-    """Raises ValueError for settings that a fit can't be made with; what Lightning says of the rest comes later."""
+def named(settings: dict) -> set[str]:
+    """The settings of the trainer among those that a command names."""
+    return {key.partition(".")[2] for key in settings if key.startswith("trainer.")}
+
+
+def require_accepted(settings: dict) -> None:
+    """Raises ValueError for settings that Lightning's trainer does not have, or that this project sees to."""
     for name in settings:
         if name in OURS:
             raise ValueError(f"trainer.{name}: this project sees to that itself; leave it out")
         if name not in (names := accepted()):
             raise ValueError(f"trainer.{name}: no such setting{nearest(name, names)}; trainer has {', '.join(names)}")
+
+
+def require_sensible(settings: dict) -> None:
+    """Raises ValueError for values that a fit can't be made with; what Lightning says of the rest comes later."""
     for name in COUNTS:
         value = settings.get(name)
         unbounded = name in ("max_epochs", "max_steps") and value == -1 and type(value) is int

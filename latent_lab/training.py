@@ -1,6 +1,8 @@
 """Trains a fit: from the start, from where it stopped, or not at all where it is found finished."""
 
+import contextlib
 import logging
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment
-from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
+from pytorch_lightning.profilers import AdvancedProfiler, PassThroughProfiler, PyTorchProfiler, SimpleProfiler
 
 from callbacks.analyses.base import Analysis
 from callbacks.observers.epoch_seed import EpochSeed
@@ -25,6 +27,7 @@ from latent_lab.targets import build, resolve
 log = logging.getLogger("train")
 BATCHES_PER_REFRESH = 20  # of the progress bar, which costs as much as a small step
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
+NOTHING = contextlib.nullcontext()
 COUNTS = ("active_units", "test_nll_samples", "test_nll_images")  # Lightning logs floats only
 
 
@@ -114,10 +117,13 @@ def _train_here(
     chooser = next((callback for callback in callbacks if hasattr(callback, "score")), None)
     callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, Checkpoints(fit.folder, chooser)]
     loggers = make_loggers(config, fit.folder, fit.name, resume_step)
-    more = {"logger": loggers}
+    more = {"logger": loggers, "profiler": Unprofiled()}
     if profiler := config["trainer"].get("profiler"):  # what it found is a file beside the checkpoints
         more["profiler"] = PROFILERS[profiler](dirpath=fit.folder, filename="profile")
     trainer = make_trainer(config["trainer"], fit.folder, callbacks, config["trainer"]["devices"], **more)
+    if trainer.strategy.root_device.type == "cpu":
+        # Lightning has torch look for GPUs by loading NVIDIA's library, and an optimizer looks at each of its steps
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     trainer.fit(model, datamodule, ckpt_path=None if resume_step is None else fit.checkpoint)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -132,6 +138,13 @@ def _train_here(
         precision=config["trainer"]["precision"], continued=resume_step is not None,
         images_per_second=None if resume_step is not None else round(images / seconds),
     )  # fmt: skip
+
+
+class Unprofiled(PassThroughProfiler):
+    """Lightning's profiler that does nothing, without the generator that it makes for that forty times a step."""
+
+    def profile(self, action_name: str) -> contextlib.AbstractContextManager:
+        return NOTHING
 
 
 def configured(config: dict, group: str) -> list[dict]:

@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from latent_lab.deferral import import_lightning
 from latent_lab.mistakes import Mistake, fail
 from latent_lab.stopping import STOPPED, heed
 from latent_lab.terminal import speak_plainly
@@ -40,6 +41,7 @@ def run_task(folder: Path, number: int) -> int:
     begun = status.content["begun_in_vain"] = _begun_in_vain(written_plan.read_status(folder, number))
     try:
         status.write(jobs=task.end - task.first)  # before torch is imported, which alone can kill a process
+        import_lightning()
         from latent_lab.heartbeat import give_up, run_followed
 
         try:

@@ -4,7 +4,6 @@ Wasserstein distance of samples, and by modes."""
 import math
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from datamodules.distributions import Distribution
@@ -77,6 +76,8 @@ def kl_bits(p: Tensor, q: Tensor) -> float:
 def wasserstein_1(a: Tensor, b: Tensor) -> float:
     """The exact Wasserstein-1 distance between two samples of equal size ``(N, 2)``: the mean Euclidean length of the
     cheapest pairing, which is what transport between equal weights comes to (Birkhoff)."""
+    from scipy.optimize import linear_sum_assignment
+
     cost = torch.cdist(a.double().cpu(), b.double().cpu(), compute_mode="donot_use_mm_for_euclid_dist")
     if not torch.isfinite(cost).all():
         return math.inf

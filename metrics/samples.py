@@ -26,9 +26,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.inception import InceptionScore
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from metrics.neighbours import neighbour_scores, squared_radii
 
@@ -127,6 +124,8 @@ def frechet_distance(real: Tensor, samples: Tensor) -> float:
 
     Costs an eigendecomposition of D x D. Rounding can take the distance of equal sets below 0; it is then 0.
     """
+    from torchmetrics.image.fid import FrechetInceptionDistance  # here: it imports matplotlib
+
     metric = FrechetInceptionDistance(feature=_Computed(real.shape[1])).to(real.device)
     metric.update(real.double(), real=True)
     metric.update(samples.double(), real=False)
@@ -138,6 +137,8 @@ def kernel_distance(real: Tensor, samples: Tensor) -> float:
 
     In float64: the kernel is cubic in the features, and the distance a small difference of its means.
     """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
     size = min(KID_SUBSET_SIZE, len(real), len(samples))
     with _repeatable():
         metric = KernelInceptionDistance(feature=_Computed(real.shape[1]), subsets=KID_SUBSETS, subset_size=size)
@@ -151,6 +152,8 @@ def inception_score(probabilities: Tensor) -> float:
 
     One split, not the customary ten: its mean over tenths is too low for few samples, and depends on a permutation.
     """
+    from torchmetrics.image.inception import InceptionScore
+
     # torchmetrics takes logits; those of p are log p, and 0 log 0 must not be NaN
     logits = probabilities.double().clamp_min(torch.finfo(torch.float64).tiny).log()
     with _repeatable():

@@ -1,9 +1,13 @@
 """Adversarial losses as charts that do not mislead: over generator updates, with the lines that mean something,
 held-out images beside training images, and no line where there is no meaning."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:  # matplotlib is imported where it draws
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 EPOCH_STYLES = {"train": ("o-", "training set"), "val": ("s--", "held-out")}
 
@@ -13,7 +17,7 @@ def plain_history(state: dict) -> dict:
     return state | {"rows": state["rows"].tolist(), "norm_counts": state["norm_counts"].tolist()}
 
 
-def losses_figure(histories: dict[str, dict]) -> Figure | None:
+def losses_figure(histories: dict[str, dict]) -> "Figure | None":
     """Charts of one or several fits, a row each; None if there is none.
 
     Args:
@@ -22,6 +26,8 @@ def losses_figure(histories: dict[str, dict]) -> Figure | None:
     histories = {title: _with_charts_shown(history) for title, history in histories.items() if history["updates"]}
     if not histories:
         return None
+    from matplotlib.figure import Figure
+
     columns = max(len(history["charts"]) + bool(history["norm_counts"]) for history in histories.values())
     figure = Figure(figsize=(4.6 * columns, 3.5 * len(histories)), dpi=110, layout="constrained")
     grid = figure.subplots(len(histories), columns, squeeze=False)
@@ -42,7 +48,7 @@ def _with_charts_shown(history: dict) -> dict:
     return history | {"charts": charts}
 
 
-def _draw_chart(axes: Axes, chart: dict, history: dict) -> None:
+def _draw_chart(axes: "Axes", chart: dict, history: dict) -> None:
     axes.set_visible(True)
     rows = np.asarray(history["rows"])
     window = {name: rows[:, i] for i, name in enumerate(history["names"])}
@@ -76,7 +82,7 @@ def _draw_chart(axes: Axes, chart: dict, history: dict) -> None:
     axes.legend(fontsize=6.5)
 
 
-def _clip(axes: Axes, series: list[np.ndarray], lines: list[float]) -> None:
+def _clip(axes: "Axes", series: list[np.ndarray], lines: list[float]) -> None:
     """Limits that the first updates' extremes do not set: 1 % to 99 % of all points, and every line of meaning."""
     values = np.concatenate(series) if series else np.empty(0)
     values = values[np.isfinite(values)]
@@ -86,7 +92,7 @@ def _clip(axes: Axes, series: list[np.ndarray], lines: list[float]) -> None:
         axes.set_ylim(low - pad, high + pad)
 
 
-def _draw_norms(axes: Axes, history: dict) -> None:
+def _draw_norms(axes: "Axes", history: dict) -> None:
     """Histograms of the gradients' norms: the last epoch's over the first's."""
     axes.set_visible(True)
     counts = np.asarray(history["norm_counts"])

@@ -3,25 +3,28 @@
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-Picture = Figure | np.ndarray | Tensor  # an array or a tensor is uint8 (H, W) or (H, W, 3)
+Picture = Any  # a figure of matplotlib's, or an array or a tensor, uint8 (H, W) or (H, W, 3)
 
 
 def pixels(picture: Picture) -> np.ndarray:
     """A picture as uint8 ``(H, W)`` or ``(H, W, 3)``. Drawing a figure takes most of what a picture costs: call this
     once, and hand on what it returns."""
-    if isinstance(picture, Figure):
-        canvas = FigureCanvasAgg(picture)
-        canvas.draw()
-        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    return picture.cpu().numpy() if isinstance(picture, Tensor) else picture
+    if isinstance(picture, np.ndarray):
+        return picture
+    if isinstance(picture, Tensor):
+        return picture.cpu().numpy()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # which a picture that is no figure does without
+
+    canvas = FigureCanvasAgg(picture)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def show(loggers: Iterable[Logger], pictures: dict[str, Picture], step: int | None = None) -> None:

@@ -4,23 +4,30 @@ import io
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks.drawing.mosaics import save_gif, thinned
 
+if TYPE_CHECKING:  # matplotlib is imported where it draws: a mistake in a command needs none
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 LAYERS = ("real", "generated", "decision", "gradients", "manifold")
 REAL, GENERATED, FOLD = "#1b7f4b", "#7b3fa0", "#e07b00"
-DECISIONS = LinearSegmentedColormap.from_list("decisions", ["#c9a6dd", "#f2f2f2", "#a4d8bd"])
+DECISIONS = ["#c9a6dd", "#f2f2f2", "#a4d8bd"]  # from generated over undecided to real
 CONTOURS = 10
 LONGEST_ARROW = 1 / 12  # of the window's side, in the median frame
 ANIMATION_FRAMES, ANIMATION_MS, LAST_MS = 60, 120, 1500
 ANIMATION_DPI = 65
+
+
+def _figure(width: float, height: float, dpi: int = 100) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
 def require_layers(layers: list[str]) -> None:
@@ -38,7 +45,7 @@ def arrow_scale(state: dict) -> float:
     return LONGEST_ARROW * side / middle if 0 < middle < math.inf else 0.0
 
 
-def draw_frame(axes: Axes, state: dict, index: int, layers: list[str], scale: float | None = None) -> None:
+def draw_frame(axes: "Axes", state: dict, index: int, layers: list[str], scale: float | None = None) -> None:
     """One frame: the critic's map after it learned, the points before the generator did, and what moves them."""
     frame, window = state["frames"][index], state["window"]
     if "decision" in layers:
@@ -49,6 +56,8 @@ def draw_frame(axes: Axes, state: dict, index: int, layers: list[str], scale: fl
         axes.scatter(*state["real"].numpy().T, s=7, color=REAL, alpha=0.7, linewidths=0, zorder=3)
     points = frame["points"].numpy()
     if "gradients" in layers:
+        from matplotlib.collections import LineCollection
+
         ends = points + frame["arrows"].numpy() * (arrow_scale(state) if scale is None else scale)
         axes.add_collection(LineCollection(np.stack([points, ends], 1), colors=GENERATED, lw=0.6, alpha=0.7, zorder=4))
     if "generated" in layers:
@@ -57,18 +66,23 @@ def draw_frame(axes: Axes, state: dict, index: int, layers: list[str], scale: fl
     axes.tick_params(labelsize=7)
 
 
-def _draw_decision(axes: Axes, heat: np.ndarray, window: list[float], limits: list[float] | None) -> None:
+def _draw_decision(axes: "Axes", heat: np.ndarray, window: list[float], limits: list[float] | None) -> None:
     """The critic's map, coloured between the limits of its decisions; where it has none, its shape is in contours."""
+    from matplotlib.colors import LinearSegmentedColormap
+
     low, high = limits or (None, None)
-    axes.imshow(heat, extent=window, origin="lower", cmap=DECISIONS, interpolation="bilinear", vmin=low, vmax=high)
+    colours = LinearSegmentedColormap.from_list("decisions", DECISIONS)
+    axes.imshow(heat, extent=window, origin="lower", cmap=colours, interpolation="bilinear", vmin=low, vmax=high)
     if limits is None and np.ptp(heat) > 0:
         cells = len(heat)
         x, y = (low + (high - low) * (np.arange(cells) + 0.5) / cells for low, high in (window[:2], window[2:]))
         axes.contour(x, y, heat, CONTOURS, colors="0.35", linewidths=0.6)
 
 
-def _draw_manifold(axes: Axes, found: dict[str, np.ndarray]) -> None:
+def _draw_manifold(axes: "Axes", found: dict[str, np.ndarray]) -> None:
     """The warped grid, or curve, the denser the darker; what is folded over, in orange."""
+    from matplotlib.collections import LineCollection, PolyCollection
+
     vertices, density = found["vertices"], found["density"]
     logs = np.log(np.clip(density, 1e-12, 1e12))
     low, high = np.quantile(logs, [0.05, 0.95])
@@ -87,9 +101,9 @@ def _draw_manifold(axes: Axes, found: dict[str, np.ndarray]) -> None:
     axes.add_collection(PolyCollection(quads, facecolors=colours, edgecolors=edges, linewidths=0.5, zorder=2))
 
 
-def frame_figure(state: dict, index: int, layers: list[str]) -> Figure:
+def frame_figure(state: dict, index: int, layers: list[str]) -> "Figure":
     """A frame with its scores."""
-    figure = Figure(figsize=(5.6, 5.8), dpi=100, layout="constrained")
+    figure = _figure(5.6, 5.8)
     axes = figure.subplots()
     draw_frame(axes, state, index, layers)
     axes.set_title(caption(state["frames"][index]), fontsize=9)
@@ -103,9 +117,9 @@ def caption(frame: dict) -> str:
     return f"update {frame['update']:,}: JS {scores['js']:.3f} bits, W1 {scores['w1']:.4f}{modes}"
 
 
-def panel_figure(state: dict, layers: list[str]) -> Figure:
+def panel_figure(state: dict, layers: list[str]) -> "Figure":
     """The last frame, small and bare, as one of many on a sheet."""
-    figure = Figure(figsize=(2.4, 2.4), dpi=100, layout="constrained")
+    figure = _figure(2.4, 2.4)
     axes = figure.subplots()
     draw_frame(axes, state, -1, [layer for layer in layers if layer not in ("gradients", "manifold")])
     axes.set(xticks=[], yticks=[])
@@ -159,11 +173,11 @@ def score_series(state: dict) -> list[dict]:
     return [found for found in charts if found["series"]]
 
 
-def overview_figure(state: dict, layers: list[str], title: str) -> Figure:
+def overview_figure(state: dict, layers: list[str], title: str) -> "Figure":
     """The last frame beside the scores over updates."""
     charts = score_series(state)
     rows = math.ceil(len(charts) / 2)
-    figure = Figure(figsize=(14, 6.6), dpi=100, layout="constrained")
+    figure = _figure(14, 6.6)
     left, right = figure.subfigures(1, 2, width_ratios=[6, 8])
     axes = left.subplots()
     draw_frame(axes, state, -1, layers)
@@ -190,7 +204,7 @@ def save_animation(state: dict, layers: list[str], path: Path) -> None:
     scale = arrow_scale(state)
     images = []
     for index in thinned(range(len(state["frames"])), ANIMATION_FRAMES):
-        figure = Figure(figsize=(5.6, 5.8), dpi=ANIMATION_DPI, layout="constrained")
+        figure = _figure(5.6, 5.8, ANIMATION_DPI)
         axes = figure.subplots()
         draw_frame(axes, state, index, layers, scale)
         axes.set_title(caption(state["frames"][index]), fontsize=9)

@@ -1,21 +1,22 @@
 """What a VAE's fit looks like: reconstructions, samples, the codes and their KL, in the loggers and as PNG files."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
 from torch import Tensor
 
-from callbacks.drawing.figures import kl_figure, latent_figure, sheet
 from callbacks.drawing.output import pixels, save_png, show
 from callbacks.fitted import Fitted
 from callbacks.observers.watching import evaluating, last_epoch
 from datamodules.checks import require_whole
 from datamodules.images import to_unit_range
 from lightning_modules.vae import gaussian_kl
+
+if TYPE_CHECKING:  # what draws is imported where it is drawn: a mistake, and a fit that is found, need none of it
+    from matplotlib.figure import Figure
 
 SHEET_IMAGES = 64
 LATENT_POINTS = 3000
@@ -70,8 +71,10 @@ class Pictures(pl.Callback):
 
 
 @torch.no_grad()
-def sheets(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> dict[str, Figure]:
+def sheets(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> dict[str, "Figure"]:
     """Reconstructions of validation images (through the posterior means) and prior samples from a fixed z."""
+    from callbacks.drawing.figures import sheet
+
     images = to_unit_range(datamodule.val.images[:SHEET_IMAGES].to(module.device))
     with evaluating(module):
         samples = module.decode(fixed_z(SHEET_IMAGES, module.latent_dim).to(module.device))
@@ -83,8 +86,12 @@ def sheets(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> di
 
 
 @torch.no_grad()
-def all_pictures(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> dict[str, Figure]:
+def all_pictures(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> dict[str, "Figure"]:
     """The sheets, interpolations between pairs of validation images, the codes in the plane, and the KL's bars."""
+    from sklearn.decomposition import PCA
+
+    from callbacks.drawing.figures import kl_figure, latent_figure, sheet
+
     with evaluating(module):
         figures = sheets(module, datamodule)
         images = to_unit_range(datamodule.val.images[:LATENT_POINTS].to(module.device))
@@ -118,9 +125,11 @@ def _manifold(module: pl.LightningModule, side: int = 20) -> Tensor:
     return module.decode(grid.to(module.device))
 
 
-def tsne_figure(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> Figure:
+def tsne_figure(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> "Figure":
     """The codes of the first validation images by t-SNE (van der Maaten & Hinton 2008); takes half a minute."""
     from sklearn.manifold import TSNE
+
+    from callbacks.drawing.figures import latent_figure
 
     images = to_unit_range(datamodule.val.images[:LATENT_POINTS].to(module.device))
     with torch.no_grad(), evaluating(module):

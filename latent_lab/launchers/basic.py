@@ -1,13 +1,14 @@
 """Units one after another, in this process: ``hydra/launcher=basic``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latent_lab import written_plan
-from latent_lab.heartbeat import run_followed
-from latent_lab.jobs import run_unit
 from latent_lab.launchers.driving import driven
-from latent_lab.plan import Plan
 from latent_lab.progress import Status
+
+if TYPE_CHECKING:
+    from latent_lab.plan import Plan
 
 
 class Basic:
@@ -15,7 +16,7 @@ class Basic:
 
     decides = True
 
-    def launch(self, plan: Plan, folder: Path, logging: dict) -> bool:
+    def launch(self, plan: "Plan", folder: Path, logging: dict) -> bool:
         """Runs a plan. That of a sweep is written down, so that others can ask how it is getting on.
 
         Args:
@@ -26,6 +27,9 @@ class Basic:
         Raises:
             Mistake: if another process, or the cluster, is at it.
         """
+        from latent_lab.heartbeat import run_followed
+        from latent_lab.jobs import run_unit
+
         if sum(len(unit.jobs) for unit in plan.units) == 1:
             for unit in plan.units:
                 run_unit(unit, logging)

@@ -4,12 +4,15 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latent_lab import written_plan
 from latent_lab.launchers.driving import driven
 from latent_lab.launchers.pool import Pool
 from latent_lab.mistakes import Mistake
-from latent_lab.plan import Plan
+
+if TYPE_CHECKING:
+    from latent_lab.plan import Plan
 
 MEMORY = 1e9  # bytes that a worker takes beside its data: torch alone is half of that
 
@@ -32,7 +35,7 @@ class Local:
                 raise ValueError(f"hydra.launcher.{name}={value}: expects a positive whole number{auto}")
         self.workers, self.per_gpu = workers, per_gpu
 
-    def launch(self, plan: Plan, folder: Path, logging: dict) -> bool:
+    def launch(self, plan: "Plan", folder: Path, logging: dict) -> bool:
         """Runs every unit. Whatever becomes of a job, its ``result.json`` says so; a failure stops no other.
 
         Raises:

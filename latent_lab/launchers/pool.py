@@ -16,7 +16,6 @@ from rich.live import Live
 from rich.text import Text
 
 from latent_lab import progress, written_plan
-from latent_lab.heartbeat import give_up
 from latent_lab.storage import write_json
 from latent_lab.targets import ROOT
 from latent_lab.written_plan import Task
@@ -145,6 +144,8 @@ class Pool:
             if again:
                 self.waiting.append(task)
             else:
+                from latent_lab.heartbeat import give_up
+
                 unit = written_plan.read_unit(self.folder, task.unit)
                 give_up(self.folder, unit, task, f"its process was {how}, twice")
         if self.waiting:
