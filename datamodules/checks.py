@@ -41,11 +41,11 @@ def require_share(**numbers: float) -> None:
             raise ValueError(f"{name}={number}: expects a number from 0 to below 1")
 
 
-def require_one_of(accepted: Iterable[str], **chosen: str) -> None:
+def require_one_of(accepted: Iterable, **chosen) -> None:
     """Raises ValueError for the first choice that is none of the accepted ones, by its name."""
     for name, choice in chosen.items():
         if choice not in accepted:
-            raise ValueError(f"{name}={choice}: accepted are {', '.join(accepted)}")
+            raise ValueError(f"{name}={choice}: accepted are {', '.join(map(str, accepted))}")
 
 
 def require_range(name: str, ends) -> None:

@@ -29,9 +29,32 @@ class InMemory(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self.examples[index], self.targets[index]
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def __getitems__(self, indices: list[int] | Tensor) -> tuple[Tensor, Tensor]:
         at = torch.as_tensor(indices, device=self.examples.device)
         return self.examples.index_select(0, at), self.targets.index_select(0, at)
+
+
+class InSteps(InMemory):
+    """The same of which an item is a step: the examples at the indices ``(B,)`` that :class:`Steps` hands out; or, by
+    its number, those in a row, as a sampler asks that Lightning puts in the place of ours (``overfit_batches``).
+
+    Args:
+        split: the examples.
+        gathered: of a step.
+    """
+
+    def __init__(self, split: Split, gathered: int):
+        super().__init__(split)
+        self.gathered = gathered
+
+    def __len__(self) -> int:
+        return len(self.examples) // self.gathered
+
+    def __getitem__(self, step: int | Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(step, Tensor):
+            return self.__getitems__(step)
+        at = slice(step * self.gathered, (step + 1) * self.gathered)
+        return self.examples[at], self.targets[at]
 
 
 def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -71,11 +94,42 @@ class EpochShuffle(Sampler):
             return self.size
         return self.size // (self.batch_size * self.processes) * self.batch_size
 
-    def __iter__(self):
+    def order(self) -> np.ndarray:
+        """The indices of this process, ``(len(self),)``, int64."""
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
         if self.processes > 1:
             order = order[: len(self) * self.processes].reshape(-1, self.processes, self.batch_size)[:, self.number]
-        return iter(order.ravel().tolist())
+        return order.ravel()
+
+    def __iter__(self):
+        return iter(self.order().tolist())
+
+
+class Steps(Sampler):
+    """The indices ``(gathered,)`` of each step that a shuffle fills, as tensors.
+
+    They go to the device once an epoch. A list of numbers for each batch would be made, checked and copied there every
+    step, and a GPU would be waited for.
+
+    Args:
+        shuffle: the order of the examples.
+        gathered: examples of a step.
+        device: where the examples lie.
+    """
+
+    def __init__(self, shuffle: EpochShuffle, gathered: int, device: torch.device):
+        self.shuffle, self.gathered, self.device = shuffle, gathered, device
+
+    def set_epoch(self, epoch: int) -> None:
+        self.shuffle.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.shuffle) // self.gathered
+
+    def __iter__(self):
+        # a generator: Lightning asks a continued fit's loader for its iterator before it says which epoch this is
+        order = torch.from_numpy(self.shuffle.order()[: len(self) * self.gathered])
+        yield from order.to(self.device).split(self.gathered)
 
 
 class InMemoryData(pl.LightningDataModule):
@@ -170,9 +224,10 @@ class InMemoryData(pl.LightningDataModule):
         collate = whole_batch if together is None else partial(stacked, number=together)
         together = together or 1
         self.require_enough(together * processes)
-        sampler = EpochShuffle(len(self.train[0]), self.seed, self.batch_size, number, processes)
+        shuffle = EpochShuffle(len(self.train[0]), self.seed, self.batch_size, number, processes)
         gathered = together * self.batch_size
-        return DataLoader(InMemory(self.train), gathered, sampler=sampler, collate_fn=collate, drop_last=True)
+        steps = Steps(shuffle, gathered, self.train[0].device)
+        return DataLoader(InSteps(self.train, gathered), batch_size=None, sampler=steps, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader:
         # Each pass begins with a draw: from torch's own generator it would move what the rest of an epoch draws.

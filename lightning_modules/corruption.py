@@ -34,12 +34,20 @@ class Jitter(nn.Module):
 
     def _jitter(self, x: Tensor) -> Tensor:
         uniform = torch.rand(len(x), 8, device=x.device) * 2 - 1
-        angle, sx, sy, shear = (uniform[:, :4] * uniform.new_tensor([self.rotation, *3 * [self.scale]])).unbind(1)
+        angle, (sx, sy, shear) = uniform[:, 0] * self.rotation, (uniform[:, 1:4] * self.scale).unbind(1)
         shift = uniform[:, 4:6] * 2 * self.shift  # the grid's coordinates run from -1 to 1
-        linear = torch.stack(
-            [angle.cos() * (1 + sx), -angle.sin() + shear, angle.sin(), angle.cos() * (1 + sy)], dim=1
-        ).view(-1, 2, 2)
-        grid = F.affine_grid(torch.cat([linear, shift[..., None]], dim=2), list(x.shape), align_corners=False)
+        # where each pixel of the result comes from: the grid of F.affine_grid, whose product of matrices is ten times
+        # slower on a CPU than these sums
+        rows, columns = ((2 * torch.arange(n, device=x.device) + 1) / n - 1 for n in x.shape[2:])
+        across = [angle.cos() * (1 + sx), angle.sin()]  # what a step to the right changes of the column, of the row
+        down = [-angle.sin() + shear, angle.cos() * (1 + sy)]
+        grid = torch.stack(
+            [
+                (by_column[:, None] * columns + start[:, None])[:, None, :] + (by_row[:, None] * rows)[:, :, None]
+                for by_column, by_row, start in zip(across, down, shift.unbind(1), strict=True)
+            ],
+            dim=-1,
+        )
         x = F.grid_sample(x, grid, align_corners=False)
         if not self.tone:
             return x

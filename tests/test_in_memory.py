@@ -8,7 +8,7 @@ import torch
 
 from datamodules.digits import Digits
 from datamodules.images import Split
-from datamodules.in_memory import EpochShuffle, InMemory
+from datamodules.in_memory import EpochShuffle, InMemory, Steps
 
 
 def test_a_batch_is_one_gather():
@@ -26,6 +26,17 @@ def test_the_shuffle_is_a_function_of_seed_and_epoch():
     other.set_epoch(1)
     assert list(other) != first
     assert list(EpochShuffle(50, seed=2)) != first
+
+
+def test_steps_are_the_shuffle_in_whole_batches():
+    shuffle = EpochShuffle(50, seed=1)
+    steps = Steps(shuffle, 8, torch.device("cpu"))
+    assert len(steps) == len(list(steps)) == 6
+    first = torch.cat(list(steps)).tolist()
+    assert first == list(shuffle)[:48]
+    steps.set_epoch(1)
+    assert torch.cat(list(steps)).tolist() == list(shuffle)[:48] != first
+    assert {indices.device.type for indices in Steps(shuffle, 8, torch.device("meta"))} == {"meta"}
 
 
 def attached(model=None, device: str = "cpu", processes: int = 1) -> SimpleNamespace:
@@ -53,17 +64,27 @@ def test_a_model_that_asks_for_batches_is_given_as_many_stacked(number):
     assert next(iter(asked.val_dataloader()))[0].shape == (197, 1, 8, 8)
 
 
+QUIET = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+
 class Counting(pl.LightningModule):
-    """Notes the shapes of its batches."""
+    """Notes the shapes of its batches, and the first images of each epoch."""
 
     def __init__(self, batches_per_step=None):
         super().__init__()
         if batches_per_step:
             self.batches_per_step = batches_per_step
-        self.weight, self.shapes = torch.nn.Parameter(torch.zeros(())), []
+        self.weight, self.shapes, self.first = torch.nn.Parameter(torch.zeros(())), [], []
 
     def training_step(self, batch, batch_idx):
         self.shapes.append(tuple(batch[0].shape))
+        if batch_idx == 0:
+            self.first.append(batch[0].reshape(-1, *batch[0].shape[-3:]))
         return self.weight * 0
 
     def validation_step(self, batch, batch_idx):
@@ -76,14 +97,19 @@ class Counting(pl.LightningModule):
 @pytest.mark.parametrize(("asks", "shape", "steps"), [(None, (64, 1, 8, 8), 17), (5, (5, 64, 1, 8, 8), 3)])
 def test_lightnings_trainer_hands_them_out(asks, shape, steps):
     model = Counting(asks)
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    pl.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(model, Digits(batch_size=64))
+    pl.Trainer(max_epochs=1, accelerator="cpu", **QUIET).fit(model, Digits(batch_size=64))
     assert model.shapes == [shape] * steps
+
+
+@pytest.mark.parametrize("asks", [None, 5])
+def test_overfitting_is_of_the_same_whole_batches_in_every_epoch(asks):
+    """Lightning puts a sampler of its own in the place of ours, which asks for items by number."""
+    model, data = Counting(asks), Digits(batch_size=64)
+    pl.Trainer(max_epochs=2, accelerator="cpu", overfit_batches=2, **QUIET).fit(model, data)
+    size = 64 * (asks or 1)
+    assert [len(images) for images in model.first] == [size, size] and len(model.shapes) == 4
+    for images in model.first:
+        assert torch.equal(images, data.as_seen(data.train.images[:size]))
 
 
 def test_too_few_examples_for_a_step_are_told_with_all_it_takes():

@@ -9,7 +9,7 @@ import torch
 
 from conftest import SMALL_GAN, SMALL_PLANE, Started, fits, results
 
-VAE = ["model.encoder.channels=8", "model.decoder.channels=8", "n_labels=100"]
+VAE = ["model.encoder.channels=8", "model.decoder.hidden=[16]", "n_labels=100"]
 
 
 def checkpoint(folder) -> dict:

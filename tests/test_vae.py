@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from contracts_model import batches, check_model, trainer
 from lightning_modules.corruption import Jitter
-from lightning_modules.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from lightning_modules.networks import ConvEncoder, MLPDecoder, MLPEncoder
 from lightning_modules.vae import VAE, Terms, active_units, gaussian_kl
 
 SHAPE = (1, 8, 8)
@@ -119,7 +119,7 @@ def plain() -> VAE:
 
 
 def denoising() -> VAE:
-    networks = ConvEncoder(SHAPE, 5, 4, 16), ConvDecoder(SHAPE, 5, 4, 16)
+    networks = ConvEncoder(SHAPE, 5, 4, 16), MLPDecoder(SHAPE, 5, [16])
     return VAE(*networks, 5, likelihood="gaussian", corruption=Jitter(0.1, 10, 0.1, 0.1), warmup_epochs=1.0)
 
 
