@@ -237,6 +237,10 @@ class InMemoryData(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         return DataLoader(InMemory(self.test), self.eval_batch_size, collate_fn=whole_batch)
 
+    def transfer_batch_to_device(self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int):
+        """The batch as it is: it was gathered on the training device."""
+        return batch
+
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Examples as models are given them, with their targets."""
         examples, targets = batch

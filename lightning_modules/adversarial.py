@@ -15,7 +15,6 @@ of its weights.
 import copy
 import functools
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from datamodules.checks import require_non_negative, require_one_of, require_pos
 from lightning_modules.batch_norms import batch_statistics
 from lightning_modules.checks import require_betas, require_steps
 from lightning_modules.losses.base import AdversarialLoss
+from lightning_modules.module import Module
 from lightning_modules.noise import NOISES
 from lightning_modules.optimizers import LR_DECAYS, OPTIMIZERS, cosine_decay, set_gradients
 from lightning_modules.parallel import averaged, own_share, whole
@@ -30,7 +30,7 @@ from lightning_modules.parallel import averaged, own_share, whole
 FIXED_NOISE = 64  # samples in a sheet
 
 
-class Adversarial(pl.LightningModule):
+class Adversarial(Module):
     """The common ground of models; what they descend is their loss's. Several processes may train one.
 
     Args:

@@ -1,17 +1,17 @@
 """A small classifier of a data set's images. Its features and classes are what generated images are scored by: the
 place that Inception has in the scores of photographs (Heusel et al. 2017), for grey images that it never saw."""
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datamodules.checks import require_positive, require_share
 from lightning_modules.checks import require_image_shape
+from lightning_modules.module import Module
 from lightning_modules.optimizers import adam, cosine_decay
 
 
-class Scorer(pl.LightningModule):
+class Scorer(Module):
     """Two convolutions with pooling, a layer of features, a linear layer of classes; trained by cross-entropy.
 
     Args:

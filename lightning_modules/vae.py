@@ -19,7 +19,6 @@ corruption. Only training corrupts.
 import math
 from typing import NamedTuple
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.utilities import rank_zero_warn
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 
 from datamodules.checks import require_non_negative, require_one_of, require_positive
 from lightning_modules.checks import require_betas
+from lightning_modules.module import Module
 from lightning_modules.networks import init_xavier
 from lightning_modules.optimizers import LR_DECAYS, adam, cosine_decay
 
@@ -59,7 +59,7 @@ class Terms(NamedTuple):
     z: Tensor
 
 
-class VAE(pl.LightningModule):
+class VAE(Module):
     """A VAE with Gaussian posterior; see the module's docstring for the model. Another loss is another :meth:`loss`.
 
     Args:
