@@ -8,7 +8,7 @@ from lightning_modules.module import Module
 
 
 def test_lightnings_note_is_no_module_and_all_else_is_kept_as_ever():
-    """``nn.Module`` refuses a string in the place of a module; so the note must not pass by there, and the rest must."""
+    """``nn.Module`` refuses a string in the place of a module: only the note may pass that by."""
     module = Module()
     module._current_fx_name = "training_step"
     assert module._current_fx_name == vars(module)["_current_fx_name"] == "training_step"
