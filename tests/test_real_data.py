@@ -15,9 +15,9 @@ def test_one_epoch_of_the_headline_sweep(command, data, tmp_path):
     assert code == 0 and out.count("trains anew") == 2
     jobs = results(tmp_path / "sweeps" / "head")
     accuracy = {(job["choices"]["dataset"], job["n_labels"]): job["metrics"]["accuracy"] for job in jobs.values()}
-    assert accuracy["mnist", 100] > 0.75
+    assert accuracy["mnist", 100] > 0.82
     assert accuracy["mnist", 1000] > 0.88
-    assert accuracy["fashion", 100] > 0.60
+    assert accuracy["fashion", 100] > 0.66
     assert accuracy["fashion", 1000] > 0.72
     assert all(job["metrics"]["active_units"] > 20 for job in jobs.values())
     further = [job["seconds"]["total"] for job in jobs.values() if job["fit_reused"]]
