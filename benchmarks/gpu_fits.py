@@ -17,9 +17,8 @@ from pathlib import Path
 from race import read_job
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from latent_lab.targets import build
+from latent_lab.targets import ROOT, build
 
-ROOT = Path(__file__).resolve().parent.parent
 HISTORY = "+callbacks.observers.history={_target_: callbacks.observers.loss_history.LossHistory, every_n_updates: 10}"
 Points = list[tuple[float, int]]  # seconds, and updates until then
 

@@ -133,7 +133,7 @@ def main() -> None:
     for heading in ("", *columns):
         shown.add_column(heading, justify="right")
     for found in columns.values():
-        found[LEFT] = 2 * found["a step"] - sum(found.values())
+        found[LEFT] = found["a step"] - sum(found[name] for name in [*KINDS, REST])
     for name in [*KINDS, REST, LEFT, "a step"]:
         shown.add_row(name, *(f"{found[name]:.2f}" for found in columns.values()))
     Console(width=100, file=sys.stdout).print(shown)

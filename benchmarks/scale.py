@@ -52,11 +52,11 @@ class Used(NamedTuple):
     output: str
 
 
-def used(*command: str, until: str | None = None) -> Used:
+def used(*command: str, until: str | None = None, code: int = 0) -> Used:
     """Runs Python on a command in the project's folder; kills it once it has said a line with ``until``.
 
     Raises:
-        RuntimeError: if it fails, or ends without having said that.
+        RuntimeError: if it ends with another exit code than ``code``, or without having said that.
     """
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     start = time.perf_counter()
@@ -71,7 +71,7 @@ def used(*command: str, until: str | None = None) -> Used:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
-    if stopped != (until is not None) or (process.returncode and not stopped):
+    if stopped != (until is not None) or (process.returncode != code and not stopped):
         raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{''.join(lines[-20:])}")
     kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     seconds = time.perf_counter() - start

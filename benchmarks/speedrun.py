@@ -40,8 +40,8 @@ RECIPE = ("experiment=speedrun", "dataset=fashion,mnist", "label_seed=range(10)"
 GOALS = {"mnist": 90.0, "fashion": 73.0}
 
 
-def run(outputs: Path, *words: str) -> tuple[float, dict[str, tuple[float, float]]]:
-    """Runs the command with these words added.
+def run(outputs: Path, words: list[str], split: str) -> tuple[float, dict[str, tuple[float, float]]]:
+    """Runs the command with these words added, scored on the images of that split, as a sweep of its name.
 
     Returns:
         the seconds by the watch; and of each data set the mean accuracy in per cent and its standard deviation over the
@@ -51,15 +51,14 @@ def run(outputs: Path, *words: str) -> tuple[float, dict[str, tuple[float, float
         SystemExit: with the command's exit code, if it fails.
     """
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "train.py", "-m", *RECIPE, *words, f"paths.outputs={outputs}"], cwd=ROOT)
+    words = [*RECIPE, *words, f"score_on={split}", f"sweep={split}", f"paths.outputs={outputs}"]
+    done = subprocess.run([sys.executable, "train.py", "-m", *words], cwd=ROOT)
     seconds = time.perf_counter() - start
     if done.returncode:
         sys.exit(done.returncode)
-    (table,) = outputs.glob("sweeps/*/results.csv")
-    with open(table, encoding="utf-8", newline="") as file:
+    with open(outputs / "sweeps" / split / "results.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     accuracies = {name: [100 * float(row["accuracy"]) for row in rows if row["dataset"] == name] for name in GOALS}
-    table.parent.rename(outputs / f"read-{len(list(outputs.iterdir()))}")
     return seconds, {name: (statistics.mean(a), statistics.stdev(a)) for name, a in accuracies.items()}
 
 
@@ -109,9 +108,9 @@ def main() -> None:
     except Mistake as mistake:
         fail(mistake, "speedrun.py")
     with tempfile.TemporaryDirectory() as folder:
-        seconds, chosen_by = run(Path(folder), *arguments.settings, "score_on=validation")
+        seconds, chosen_by = run(Path(folder), arguments.settings, "validation")
         print(f"validation: {shown(chosen_by)}; {seconds / 60:.2f} minutes", flush=True)
-        _, tested = run(Path(folder), *arguments.settings, "score_on=test")
+        _, tested = run(Path(folder), arguments.settings, "test")
     text = entry(seconds / 60, chosen_by, tested, arguments.settings, arguments.note)
     print(f"\n{text}")
     if arguments.log:

@@ -20,20 +20,16 @@ one is missed.
 """
 
 import argparse
-import os
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from scale import used
 
-ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 FIT = ("model=vae", "trainer.accelerator=cpu", "trainer.max_epochs=1", "+trainer.limit_train_batches=10",
        "model.nll_images=10", "model.nll_samples=2")  # fmt: skip
 UNTIL_THE_FIRST_BATCH = """
@@ -47,23 +43,6 @@ sys.argv[0] = "train.py"
 train.main()
 """
 PACKAGES = 4  # of those that took longest, how many are named
-
-
-def used(*command: str, code: int = 0) -> tuple[float, str]:
-    """CPU seconds of Python on a command in the project's folder, and what it said.
-
-    Raises:
-        RuntimeError: if it ends with another exit code.
-    """
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=ENVIRONMENT, **pipes)
-    said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    if process.returncode != code:
-        raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{said[-2000:]}")
-    return usage.ru_utime + usage.ru_stime, said
 
 
 def imports(said: str) -> str:
@@ -111,12 +90,12 @@ def measure(outputs: Path, datasets: dict[str, tuple[str, ...]], rounds: int, pr
         for kind, (command, code, _) in kinds.items():
             for result in outputs.glob("*/sweeps/two/*/result.json"):
                 result.unlink()  # else a worker would find its jobs done
-            seconds[kind].append(used(*command, code=code)[0])
+            seconds[kind].append(used(*command, code=code).cpu)
     table = Table(title=f"starts, medians of {rounds} rounds")
     for column in ("", "CPU", "goal", "longest imports"):
         table.add_column(column, justify="right" if column in ("CPU", "goal") else "left")
     for kind, (command, code, goal) in kinds.items():
-        longest = imports(used("-X", "importtime", *command, code=code)[1])
+        longest = imports(used("-X", "importtime", *command, code=code).output)
         table.add_row(kind, f"{statistics.median(seconds[kind]):.2f} s", f"{goal:.0f} s" if goal else "", longest)
     return table
 
