@@ -4,6 +4,7 @@ Exit code 1 if a metric differs, 2 for a mistake in the command.
     python evaluate.py run=outputs/sweeps/NAME/JOB     reload what the job used, compare its metrics
     python evaluate.py sweep=outputs/sweeps/NAME       rebuild results.csv, results.md and the chart; what still runs
     python evaluate.py sweep=DIR watch=true            again every few seconds, until all is done
+    python evaluate.py sweep=DIR into=docs/results.md  its tables into a page that has a place for them
     python evaluate.py fit=outputs/fits/NAME           draw reconstructions, samples, interpolations, the codes
     python evaluate.py fit=DIR tsne=true paths.data=DIR
 """
@@ -32,6 +33,8 @@ def main() -> int:
         asked = [key for key in ("run", "sweep", "fit") if config[key] is not None]
         if len(asked) != 1 or command.multirun:
             raise Mistake("give one of run=DIR, sweep=DIR, fit=DIR")
+        if config["into"] is not None and asked != ["sweep"]:
+            raise Mistake(f"into={config['into']}: a page takes the tables of a sweep: give sweep=DIR")
         folder = Path(config[asked[0]])
         proofs = {
             "run": ["result.json"],
@@ -49,8 +52,10 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
     """Rebuilds a sweep's tables and chart from its result files, and says how far one is that still runs."""
     from rich.console import Console
 
-    from latent_lab import progress, report, written_plan
+    from latent_lab import page, progress, report, written_plan
 
+    if into := settings["into"] and Path(settings["into"]):
+        page.require_mark(into, folder.resolve().name)
     planned = (folder / written_plan.FOLDER / "tasks.json").exists()
     single = planned and written_plan.read_places(folder) == [["."]]
     while True:
@@ -59,6 +64,9 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
         results = report.show_single(folder) if single else report.show(folder)
         coming = planned and progress.show(folder, results)
         if not (coming and settings["watch"]):
+            if into:
+                page.write_into(into, folder.resolve().name, results, report.tables(results))
+                print(f"tables put into {into}")
             return 0 if results and not coming and all(result["status"] == "ok" for result in results) else 1
         time.sleep(WATCHED_EVERY)
 

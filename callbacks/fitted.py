@@ -33,8 +33,9 @@ class Fitted(Protocol):
         """The state that an observer of that class kept. Raises ValueError where the fit was trained without one."""
         ...
 
-    def derived(self, name: str, make: Make) -> dict[str, np.ndarray]:
-        """What ``make`` makes of the weights: made once for a fit and this code, and kept under that name."""
+    def derived(self, name: str, make: Make, by: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+        """What ``make`` makes of the weights: made once for a fit and the code of the modules ``by``, or of the whole
+        analysis if none are named, and kept under that name."""
         ...
 
     def files(self, pattern: str) -> list[Path]:

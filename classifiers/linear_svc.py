@@ -4,17 +4,19 @@ import warnings
 
 import numpy as np
 
+from classifiers.choosing import choose_settings, require_positive_or_auto
+from classifiers.supervision import SUPERVISED, require_labelled
 from datamodules.checks import require_one_of, require_positive
 
 SCALINGS = ("none", "standard")
-UNLABELLED = -1  # among the classes given to a head, as scikit-learn has it
 
 
 class LinearSVCHead:
     """scikit-learn's ``LinearSVC`` (liblinear), one machine a class against the rest.
 
     Args:
-        C: inverse strength of the regularisation; 1 if neither this nor ``C_per_label`` is given.
+        C: inverse strength of the regularisation; ``auto`` chooses it by cross-validation within the labelled codes;
+            1 if neither this nor ``C_per_label`` is given.
         C_per_label: instead of C, which is this times the number of labels: the penalty then weighs the same against
             the mean loss however many labels there are.
         scaling: ``standard`` gives each dimension of the labelled codes mean 0 and variance 1; ``none`` leaves them.
@@ -24,11 +26,13 @@ class LinearSVCHead:
         random_state: of liblinear's coordinate order.
     """
 
-    transductive = False
+    supervision = (SUPERVISED,)
+    grids = {"C": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
+    usual = {"C": 0.1}
 
     def __init__(
         self,
-        C: float | None = None,
+        C: float | str | None = None,
         C_per_label: float | None = None,
         scaling: str = "none",
         dual: bool = False,
@@ -38,10 +42,11 @@ class LinearSVCHead:
     ):
         if C is not None and C_per_label is not None:
             raise ValueError(f"classifier.C={C} classifier.C_per_label={C_per_label}: give one, and null for the other")
-        positive = {"C": C, "C_per_label": C_per_label, "tol": tol, "max_iter": max_iter}
+        self.C, self.C_per_label = 1.0 if C is None else C, C_per_label
+        require_positive_or_auto(**{"classifier.C": self.C})
+        positive = {"C_per_label": C_per_label, "tol": tol, "max_iter": max_iter}
         require_positive(**{f"classifier.{name}": value for name, value in positive.items() if value is not None})
         require_one_of(SCALINGS, **{"classifier.scaling": scaling})
-        self.C, self.C_per_label = 1.0 if C is None else C, C_per_label
         self.scaling, self.dual = scaling, dual
         self.tol, self.max_iter, self.random_state = tol, max_iter, random_state
 
@@ -55,13 +60,14 @@ class LinearSVCHead:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import LinearSVC
 
-        if unlabelled := int(np.sum(labels == UNLABELLED)):
-            raise ValueError(f"classifier: {unlabelled} codes are unlabelled, of which a linear machine makes no use")
+        require_labelled("classifier", labels)
+        self.chosen, self.warning = choose_settings(self, codes, labels)
+        C = self.chosen.get("C", self.C)
         self.shift, self.divisor = np.zeros(codes.shape[1]), np.ones(codes.shape[1])
         if self.scaling == "standard":
             self.shift, self.divisor = codes.mean(0), codes.std(0)
         self.svc = LinearSVC(
-            C=self.C if self.C_per_label is None else self.C_per_label * len(codes),
+            C=C if self.C_per_label is None else self.C_per_label * len(codes),
             dual=self.dual,
             tol=self.tol,
             max_iter=self.max_iter,
@@ -74,7 +80,7 @@ class LinearSVCHead:
         return self
 
     def predict(self, codes: np.ndarray) -> np.ndarray:
-        """The class of each code, ``(N,)``."""
+        """The class of each code, ``(M,)``."""
         return self.svc.predict(self._scaled(codes))
 
     def _scaled(self, codes: np.ndarray) -> np.ndarray:
@@ -90,7 +96,7 @@ class LinearSVCHead:
             "divisor": self.divisor,
         }
 
-    def restore(self, arrays: dict[str, np.ndarray]) -> "LinearSVCHead":
+    def restore(self, arrays: dict[str, np.ndarray], codes: np.ndarray | None = None) -> "LinearSVCHead":
         """Becomes the trained head that :meth:`arrays` was taken from: the same predictions, bit for bit."""
         from sklearn.svm import LinearSVC
 

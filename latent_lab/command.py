@@ -28,7 +28,9 @@ from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from latent_lab.composition import CONF, Composer
 from latent_lab.mistakes import Mistake
 
-ALWAYS_NAMED = ("model", "dataset", "classifier", "n_labels", "label_seed", "seed")  # in the name of a sweep's job
+ALWAYS_NAMED = (  # in the name of a sweep's job
+    "model", "dataset", "classifier", "spread", "transductive", "n_labels", "label_seed", "seed",
+)  # fmt: skip
 TEXTS = ("sweep", "paths.data", "paths.outputs", "run", "fit")  # names and folders, whatever characters are in them
 HEEDED = ("hydra.mode", "hydra.job_logging.", "hydra/job_logging", "hydra/launcher", "hydra.launcher.", "hydra/sweeper")
 

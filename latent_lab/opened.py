@@ -32,7 +32,7 @@ class OpenFit:
         self.folder, self.name, self.keep = Path(folder), Path(folder).name, keep
         self.config = config or stored_config(self.folder, data)
         self.identity = read_json(self.folder / "identity.json")
-        self.asked_by = ""  # the analysis at work: what is derived for it is kept by its code
+        self.asked_by = ""  # the analysis at work: what is derived is kept by its code, unless it names less
         self._datamodule = datamodule
         self._derived: dict[tuple[str, str], dict[str, np.ndarray]] = {}
 
@@ -137,16 +137,24 @@ class OpenFit:
             )
         return states[name]
 
-    def derived(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """What ``make`` makes of these weights and data: once for a fit and the code of the analysis that asks."""
-        key = (self.asked_by, name)
+    def derived(
+        self, name: str, make: Callable[[], dict[str, np.ndarray]], by: tuple[str, ...] = ()
+    ) -> dict[str, np.ndarray]:
+        """What ``make`` makes of these weights and data: once for a fit and the code that makes it.
+
+        Args:
+            name: tells it from what else that code makes; ``make`` may depend on nothing that it does not say.
+            make: the arrays.
+            by: the modules whose code it is, with what they import; the analysis that asks if none are named.
+        """
+        key = (by or (self.asked_by,), name)
         if key not in self._derived:
-            self._derived[key] = self._from_folder(name, make) if self.keep else make()
+            self._derived[key] = self._from_folder(*key, make) if self.keep else make()
         return self._derived[key]
 
-    def _from_folder(self, name: str, make: Callable) -> dict[str, np.ndarray]:
+    def _from_folder(self, by: tuple[str, ...], name: str, make: Callable) -> dict[str, np.ndarray]:
         made_of = [self.weights, self.record.get("required"), self.datamodule.fingerprint(*self.datamodule.splits)]
-        made_by = [self.asked_by, source_digests([self.asked_by], of_fit=False)]
+        made_by = [by, source_digests(list(by), of_fit=False)]
         file = self.folder / f"derived-{digest([*made_of, *made_by])[:8]}" / f"{name}.safetensors"
         if file.exists():
             try:

@@ -9,7 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from latent_lab.mistakes import Mistake
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-READ_BY_REFERENCE = ("n_labels", "label_seed", "labels", "score_on", "classifier")  # which not every analysis makes
+READ_BY_REFERENCE = (  # which not every analysis makes
+    "n_labels", "label_seed", "labels", "score_on", "classifier", "transductive", "spread",
+)  # fmt: skip
 CALLBACK_GROUPS = ("requires", "observers", "analyses")
 FOLLOWS = ("domain", "family", "recipe", "hydra")  # groups that nobody chooses: they follow from others
 

@@ -1,9 +1,6 @@
 """The tables and charts of a sweep: a pure function of the files in its folder, so they can be rebuilt at any time,
 with one job lost as with all present. It imports no torch: ten thousand results are read in seconds."""
 
-import csv
-import io
-import math
 import re
 from pathlib import Path
 
@@ -11,51 +8,49 @@ from rich.console import Console
 from rich.table import Table
 
 from latent_lab import charts
-from latent_lab.results import NO_RESULT, Spread, aggregate, headline, kinds, read_results, repeats, settings
+from latent_lab.head_markup import OVER, csv_text, latex, markdown, markdown_table, terminal_table
+from latent_lab.head_table import Block, blocks, standing, tidy
+from latent_lab.results import (
+    NO_RESULT,
+    aggregate,
+    headline,
+    in_words,
+    kinds,
+    read_results,
+    repeats,
+    settings,
+    supervision,
+    varying,
+)
 from latent_lab.storage import read_json, write_atomically, write_text
 
 FEW_LABELS = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
-OVER = {"draws": "draws of the labels", "seeds": "seeds of the fit"}
 MOST_LINES = 40  # of failures and statements in a terminal; results.md has them all
-
-
-def _cell(value: Spread, form: str, spreads: list[str]) -> str:
-    """``90.57 ± 1.24``: the mean and the spreads that the table shows."""
-    if math.isnan(value.mean):
-        return "-"
-    scale, main, side = (100, ".2f", ".2f") if form == "percent" else (1, ".3g", ".2g")
-    parts = [f"{scale * value.mean:{main}}"]
-    found = [getattr(value, name) for name in spreads]
-    if not all(map(math.isnan, found)):
-        parts += ["-" if math.isnan(std) else f"{scale * std:{side}}" for std in found]
-    return " ± ".join(parts)
-
-
-def _spreads(rows: list[dict], repeated: list[str]) -> list[str]:
-    """Over what a table's figures vary: ``draws``, ``seeds``, those of which any row has several; at least one."""
-    possible = [name for name in ("draws", "seeds") if name != "draws" or "label_seed" in repeated]
-    return [name for name in possible if any(row[name] > 1 for row in rows)] or possible[:1]
 
 
 def _table(results: list[dict]) -> tuple[list[str], list[list[str]], list[str]]:
     """Header and cells of the table of one kind of results, and over what its figures vary."""
     shown, rows = aggregate(results)
-    forms, spreads = headline(results[0]), _spreads(rows, repeats(results[0]))
-    quoted = charts.published(rows) if "accuracy" in forms else []
-    header = [*shown, *spreads, *(f"{name} %" if form == "percent" else name for name, form in forms.items()), *quoted]
+    forms, over = headline(results[0]), varying(rows, repeats(results[0]))
+    header = [*shown, *over, *(f"{name} %" if form == "percent" else name for name, form in forms.items())]
     lines = []
     for row in rows:
-        cells = [str(row[key]) for key in shown] + [str(row[name]) for name in spreads]
+        cells = [str(row[key]) for key in shown] + [str(row[name]) for name in over]
         cells[-1] += f" ({row['failed']} failed)" if row["failed"] else ""
-        cells += [_cell(row[name], form, spreads) for name, form in forms.items()]
-        lines.append(cells + [charts.reference(row["dataset"], row["n_labels"], name) for name in quoted])
-    return header, lines, spreads
+        lines.append(cells + [in_words(row[name], form, over) for name, form in forms.items()])
+    return header, lines, over
+
+
+def heads_of(kind: list[dict]) -> list[Block]:
+    """The tables of heads of one kind of results; none where these are not of few labels."""
+    return blocks(kind) if headline(kind[0]) == FEW_LABELS else []
 
 
 def build(folder: Path) -> list[dict]:
-    """Writes ``results.csv`` (a row a job), ``results.md`` (a row a setting) and the charts; returns the results."""
+    """Writes ``results.csv`` (a row a job), ``results.md`` (the heads against each other, and a row a setting), the
+    charts, and of few labels ``heads.csv`` and ``heads.tex``; returns the results."""
     results = read_results(folder)
-    few_labels = [result for result in results if headline(result) == FEW_LABELS]
+    heads = [(kind, of) for kind in kinds(results) if (of := heads_of(kind))]
     histories = {
         result["job_name"]: read_json(folder / result["job_name"] / "history.json")
         for result in results
@@ -63,7 +58,7 @@ def build(folder: Path) -> list[dict]:
     }
     panels = [(settings(r), folder / r["job_name"] / "panel.png") for r in results if r["status"] == "ok"]
     figures = {
-        "accuracy": charts.accuracy_figure(aggregate(few_labels)[1]),
+        "accuracy": charts.accuracy_figure([block for _, of in heads for block in of]),
         "losses": charts.losses_figure(histories),
         "panels": charts.panels_figure([(values, path) for values, path in panels if path.exists()]),
     }
@@ -71,6 +66,12 @@ def build(folder: Path) -> list[dict]:
     for name, figure in figures.items():
         write_atomically(folder / f"{name}.png", lambda temporary, f=figure: f.savefig(temporary, format="png"))
     write_text(folder / "results.csv", _csv(results))
+    if heads:
+        write_text(
+            folder / "heads.csv",
+            csv_text([row | {"scored_on": _split(kind).lower()} for kind, of in heads for row in tidy(of)]),
+        )
+        write_text(folder / "heads.tex", "\n".join(latex(of, _split(kind)) for kind, of in heads))
     write_text(folder / "results.md", _markdown(folder, results, list(figures)))
     return results
 
@@ -80,23 +81,15 @@ def _csv(results: list[dict]) -> str:
     for result in results:
         row = {"job": result["job_name"], "status": result["status"]} | settings(result)
         row |= {k: result.get(k) for k in ("seed", "fit", "fit_reused", "labels_sha256", "statement", "error")}
+        row |= {k: result[k] for k in ("unlabelled", "chosen", "warning") if result.get(k) is not None}
+        row |= {"supervision": saw} if (saw := supervision(result)) else {}
         row |= result.get("metrics", {}) | {f"seconds_{k}": v for k, v in result.get("seconds", {}).items()}
         flat.append(row)
-    fields = list(dict.fromkeys(key for row in flat for key in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fields, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()
+    return csv_text(flat)
 
 
 def _markdown(folder: Path, results: list[dict], figures: list[str]) -> str:
-    lines = [f"# {folder.name}"]
-    for kind in kinds(results):
-        header, rows, spreads = _table(kind)
-        lines += ["", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-        lines += ["| " + " | ".join(cells) + " |" for cells in rows]
-        lines += ["", *_footnotes(kind, spreads)]
+    lines = [f"# {folder.name}", "", *tables(results)]
     failures = [f"- `{r['job_name']}`: {r.get('error')}" for r in results if r["status"] != "ok"]
     lines += ["", "Not done:", *failures] if failures else []
     for name in figures:
@@ -108,18 +101,29 @@ def _markdown(folder: Path, results: list[dict], figures: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _footnotes(kind: list[dict], spreads: list[str]) -> list[str]:
-    split = "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
-    over = ", then over the ".join(OVER[name] for name in spreads)
-    pooled = " The former is pooled over the seeds, the latter of the means over draws." if len(spreads) > 1 else ""
+def tables(results: list[dict]) -> list[str]:
+    """The tables of a sweep as lines of Markdown: of few labels the heads against each other first."""
+    lines = []
+    for kind in kinds(results):
+        if heads := heads_of(kind):
+            lines += [*markdown(heads, _split(kind)), ""]
+    for kind in kinds(results):
+        header, rows, over = _table(kind)
+        lines += [*markdown_table(header, rows), "", *_footnotes(kind, over), ""]
+    return lines[:-1]
+
+
+def _split(kind: list[dict]) -> str:
+    return "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
+
+
+def _footnotes(kind: list[dict], over: list[str]) -> list[str]:
+    pooled = " The former is pooled over the seeds, the latter of the means over draws." if len(over) > 1 else ""
     unit = " in per cent" * ("percent" in headline(kind[0]).values())
-    lines = [f"{split}-set figures{unit}; mean ± sample standard deviation over the {over}.{pooled}"]
-    if all(result.get("inductive") for result in kind):
-        lines += ["Inductive: no test image was used in training."]
-    sources = (
-        charts.sources({settings(result)["dataset"] for result in kind}) if "n_labels" in settings(kind[0]) else []
-    )
-    return [*lines, *(["", "Quoted for comparison:", *sources] if sources else [])]
+    words = ", then over the ".join(OVER[name] for name in over)
+    lines = [f"{_split(kind)}-set figures{unit}; mean ± sample standard deviation over the {words}.{pooled}"]
+    saw = {supervision(result) for result in kind if result["status"] == "ok"}
+    return [*lines, "Supervised: the classifier was given labelled images only."] if saw == {"supervised"} else lines
 
 
 def _embedded(report: Path, job: str) -> str:
@@ -138,6 +142,13 @@ def show(folder: Path) -> list[dict]:
     console = Console(width=None if Console().is_terminal else 140)
     narrow = ["precision %", "recall %"] if console.width < 110 else []  # results.md has them all
     for kind in kinds(results):
+        heads = heads_of(kind)
+        if any(len(block.rows) > 1 for block in heads):
+            for block in heads:
+                console.print(terminal_table(block, narrow=console.width < 110))
+            for line in (line for block in heads for line in standing(block)):
+                console.print(line, markup=False, highlight=False)
+            continue
         header, rows, _ = _table(kind)
         table = Table()
         for name in header:
@@ -155,7 +166,7 @@ def show(folder: Path) -> list[dict]:
         print(line)
     if len(said) > MOST_LINES:
         print(f"... and {len(said) - MOST_LINES} more in results.md")
-    names = ("results.md", "results.csv", "accuracy.png", "losses.png", "panels.png")
+    names = ("results.md", "results.csv", "heads.csv", "heads.tex", "accuracy.png", "losses.png", "panels.png")
     print(f"tables and charts: {', '.join(str(folder / name) for name in names if (folder / name).exists())}")
     return results
 

@@ -15,7 +15,7 @@ from latent_lab.storage import DamagedFile, read_json
 LEADING = ("model", "dataset", "n_labels")  # shown first, and always where a job has them
 NOT_SHOWN = ("callbacks", "logger", "trainer", "experiment", "loss")  # groups whose options say what others say too
 NO_RESULT = "no result (running, or killed)"
-HEAVY = ("versions", "overrides", "confusion", "verdict", "requires", "place")  # what no table shows
+HEAVY = ("versions", "confusion", "verdict", "requires", "place")  # what no table shows
 
 
 class Spread(NamedTuple):
@@ -77,14 +77,15 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
 
     Returns:
         the settings in which rows differ, and the rows: these settings, how many ``draws`` and ``seeds``, for each
-        metric a :class:`Spread`; ``failed`` counts the failures; rows of one ``curve`` differ in the labels only.
+        metric a :class:`Spread`; ``failed`` counts the failures; rows of one ``curve`` differ in the labels only;
+        ``members`` are the results behind a row, by (seed, draw of the labels).
     """
     with_settings = [(result, values) for result in results if (values := settings(result))]
     repeated = repeats(results[0]) if results else []
     keys = list(dict.fromkeys(key for _, values in with_settings for key in values if key not in repeated))
     keys = [*(k for k in LEADING if k in keys), *(k for k in keys if k not in LEADING)]
-    varying = [k for k in keys if len({str(values.get(k)) for _, values in with_settings}) > 1]
-    shown = [k for k in keys if k in varying or k in LEADING]
+    several = [k for k in keys if len({str(values.get(k)) for _, values in with_settings}) > 1]
+    shown = [k for k in keys if k in several or k in LEADING]
     groups: dict[tuple, dict[tuple, dict]] = {}
     for result, values in sorted(with_settings, key=lambda pair: pair[0].get("created", "")):
         # One setting is one row, even where its name in the table is another's; one draw counts once, the newest.
@@ -99,7 +100,7 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
             "failed": sum(m["status"] == "failed" for m in members.values())
         }
         row |= {"seeds": len({seed for seed, _ in good}), "draws": len({draw for _, draw in good})}
-        row["curve"] = first.get("curve")
+        row |= {"curve": first.get("curve"), "members": members}
         for metric in headline(first):
             row[metric] = spread({k: m["metrics"][metric] for k, m in good.items() if metric in m["metrics"]})
         rows.append(row)
@@ -121,6 +122,37 @@ def spread(values: dict[tuple, float]) -> Spread:
         math.sqrt(sum(squares) / sum(free)) if squares else math.nan,
         math.sqrt(statistics.variance(means)) if len(means) > 1 else math.nan,  # stdev takes no NaN
     )
+
+
+def in_words(value: Spread, form: str, over: list[str]) -> str:
+    """``90.57 ± 1.24``: the mean and those spreads (``draws``, ``seeds``) that a table shows; a dash for no figure.
+
+    Args:
+        value: the figure.
+        form: ``percent`` of a figure in [0, 1], or ``number``.
+        over: the spreads.
+    """
+    if math.isnan(value.mean):
+        return "-"
+    scale, main, side = (100, ".2f", ".2f") if form == "percent" else (1, ".3g", ".2g")
+    parts = [f"{scale * value.mean:{main}}"]
+    found = [getattr(value, name) for name in over]
+    if not all(map(math.isnan, found)):
+        parts += ["-" if math.isnan(std) else f"{scale * std:{side}}" for std in found]
+    return " ± ".join(parts)
+
+
+def varying(rows: list[dict], repeated: list[str]) -> list[str]:
+    """Over what the figures of rows vary: ``draws``, ``seeds``, those of which any row has several; at least one."""
+    possible = [name for name in ("draws", "seeds") if name != "draws" or "label_seed" in repeated]
+    return [name for name in possible if any(row[name] > 1 for row in rows)] or possible[:1]
+
+
+def supervision(result: dict) -> str | None:
+    """What the classifier of a result saw, in the words of ``classifiers/supervision.py``; None where it is not said,
+    as by a job that failed. Results from before those words say whether they are inductive."""
+    before = {True: "supervised", False: "transductive"}
+    return result.get("supervision") or before.get(result.get("inductive"))
 
 
 def _hashable(value):

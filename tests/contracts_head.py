@@ -11,6 +11,7 @@ from safetensors.numpy import load, save
 
 from contracts import must
 
+KINDS = ("supervised", "semi-supervised", "transductive")
 CLASSES = np.array([0, 3, 7])  # with gaps: a head may not take a class for its place among those it saw
 UNLABELLED = -1
 
@@ -32,9 +33,9 @@ def check_head(head) -> None:
     """
     for name in ("fit", "predict", "arrays", "restore"):
         must(callable(getattr(head, name, None)), head, f"has no {name}()")
-    must(
-        type(getattr(head, "transductive", None)) is bool, head, "does not say whether it is transductive: True, False"
-    )
+    said = getattr(head, "supervision", None)
+    known = isinstance(said, tuple) and said and set(said) <= set(KINDS)
+    must(known, head, f"does not say by supervision what it can be: a tuple out of {', '.join(KINDS)}")
     if hasattr(head, "check"):
         must(head.check(100, 10) is None, head, "check(100, 10) returns something; it raises ValueError, or nothing")
     fresh = copy.deepcopy(head)
@@ -44,8 +45,11 @@ def check_head(head) -> None:
     right = (predicted == truth).mean()
     must(right > 0.9, head, f"classifies {right:.0%} of codes in three heaps rightly; are labels taken for indices?")
     _check_same_again(head, fresh, codes, labels, unseen, predicted)
-    _check_stored(head, fresh)
-    _check_unlabelled(copy.deepcopy(fresh), codes, labels)
+    _check_stored(head, fresh, codes)
+    if "supervised" in head.supervision:
+        _check_labelled_only(copy.deepcopy(fresh), codes, labels)
+    if set(head.supervision) - {"supervised"}:
+        _check_unlabelled(copy.deepcopy(fresh), codes, labels, unseen)
 
 
 def _checked_fit(head, codes: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> np.ndarray:
@@ -74,27 +78,47 @@ def _check_same_again(head, fresh, codes, labels, unseen, predicted) -> None:
     must(np.array_equal(head.predict(unseen), predicted), head, "predicts otherwise the second time")
 
 
-def _check_stored(head, fresh) -> None:
+def _check_stored(head, fresh, codes: np.ndarray) -> None:
     everywhere = np.random.default_rng(3).normal(0, 3, (20_000, 5)).astype(np.float32)  # also where classes border
     arrays = head.arrays()
     stored = load(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-    restored = copy.deepcopy(fresh).restore(stored)
+    restored = copy.deepcopy(fresh).restore(stored, codes)
     must(restored is not None, head, "restore() does not return the head itself")
     same = np.array_equal(restored.predict(everywhere), head.predict(everywhere))
     must(same, head, "predicts otherwise once stored and restored")
     must(_same(restored.arrays(), arrays), head, "has other arrays once stored and restored")
 
 
-def _check_unlabelled(head, codes: np.ndarray, labels: np.ndarray) -> None:
-    """Codes labelled -1 are unlabelled: a head learns from them, or says that it does not. It takes -1 for no class."""
-    apart = -codes  # heaps of their own, of which nobody knows a class
-    partly = np.concatenate([labels, np.full_like(labels, UNLABELLED)])
+def _check_labelled_only(head, codes: np.ndarray, labels: np.ndarray) -> None:
+    """What is supervised is given no code without a label. Where it is, it may not take -1 for a class."""
+    partly = labels.copy()
+    partly[::2] = UNLABELLED
     try:
-        predicted = head.fit(np.concatenate([codes, apart]), partly).predict(apart)
+        predicted = head.fit(codes, partly).predict(codes)
     except ValueError:
-        must(not head.transductive, head, "says it is transductive, and refuses codes labelled -1, unlabelled")
-    else:
-        must(UNLABELLED not in predicted, head, "predicts -1: unlabelled codes were taken for a class")
+        return
+    must(UNLABELLED not in predicted, head, "predicts -1: unlabelled codes were taken for a class")
+
+
+def _check_unlabelled(head, codes: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> None:
+    """Codes labelled -1 are unlabelled: the head learns from them, and says what it takes each for."""
+    few = np.full_like(labels, UNLABELLED)
+    for c in CLASSES:
+        few[np.flatnonzero(labels == c)[:2]] = c
+    try:
+        head.fit(codes, few)
+    except ValueError as error:
+        must(False, head, f"says it is {' or '.join(head.supervision)}, and refuses codes labelled -1: {error}")
+    taken = getattr(head, "transduction_", None)
+    must(isinstance(taken, np.ndarray) and taken.shape == few.shape, head, "has no transduction_ (N,) after fit()")
+    must(UNLABELLED not in taken, head, "takes unlabelled codes for a class of their own, -1")
+    must(np.array_equal(taken[few != UNLABELLED], few[few != UNLABELLED]), head, "takes labels away in transduction_")
+    right = (taken == labels).mean()
+    must(right > 0.9, head, f"takes {right:.0%} of codes in three heaps for the right class by two labels each")
+    together = head.predict(unseen)
+    must(UNLABELLED not in together, head, "predicts -1: unlabelled codes were taken for a class")
+    alone = np.concatenate([head.predict(unseen[i : i + 1]) for i in range(9)])
+    must(np.array_equal(together[:9], alone), head, "predicts a code otherwise beside others than alone")
 
 
 def _same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:

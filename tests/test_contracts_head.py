@@ -10,7 +10,7 @@ from contracts_head import check_head
 class Nearest:
     """The class of the nearest class mean; what a stranger would write."""
 
-    transductive = False
+    supervision = ("supervised",)
 
     def fit(self, codes, labels):
         known = labels != -1
@@ -24,13 +24,13 @@ class Nearest:
     def arrays(self):
         return {"classes": self.classes, "means": self.means}
 
-    def restore(self, arrays):
+    def restore(self, arrays, codes):
         self.classes, self.means = arrays["classes"], arrays["means"]
         return self
 
 
 class Silent(Nearest):
-    transductive = None
+    supervision = None
 
 
 class Index(Nearest):
@@ -79,7 +79,37 @@ class Pickled(Nearest):
 
 
 class Fussy(LinearSVCHead):
-    transductive = True
+    supervision = ("semi-supervised", "transductive")
+
+
+class Guessing(Nearest):
+    """Gives every code a class, and test codes one by one; but what it was told it forgets."""
+
+    supervision = ("semi-supervised",)
+
+    def fit(self, codes, labels):
+        super().fit(codes, labels)
+        self.transduction_ = np.roll(self.predict(codes), 1)
+        return self
+
+
+class Untold(Nearest):
+    supervision = ("semi-supervised",)
+
+
+class Together(Nearest):
+    """What it makes of a code depends on those it is asked about beside it."""
+
+    supervision = ("semi-supervised",)
+
+    def fit(self, codes, labels):
+        super().fit(codes, labels)
+        self.transduction_ = super().predict(codes)
+        self.transduction_[labels != -1] = labels[labels != -1]
+        return self
+
+    def predict(self, codes):
+        return super().predict(codes if len(codes) > 1 else -codes)
 
 
 class Answering(LinearSVCHead):
@@ -100,7 +130,7 @@ def test_a_whole_head_passes(head):
     ("head", "lack"),
     [
         (object(), r"has no fit\(\)"),
-        (Silent(), "does not say whether it is transductive"),
+        (Silent(), "does not say by supervision what it can be: a tuple out of supervised"),
         (Answering(), r"check\(100, 10\) returns something"),
         (Index(), r"predicts \[1, 2\], where it saw the classes \[0, 3, 7\]"),
         (Unlabelled(), "predicts -1: unlabelled codes were taken for a class"),
@@ -109,7 +139,10 @@ def test_a_whole_head_passes(head):
         (Hoarding(), "remembers what it was trained on before"),
         (Rounding(), "predicts otherwise once stored and restored"),
         (Pickled(), r"arrays\(\) gives no dictionary of arrays of numbers"),
-        (Fussy(), "says it is transductive, and refuses codes labelled -1"),
+        (Fussy(), "says it is semi-supervised or transductive, and refuses codes labelled -1: "),
+        (Untold(), r"has no transduction_ \(N,\) after fit"),
+        (Guessing(), "takes labels away in transduction_"),
+        (Together(), "predicts a code otherwise beside others than alone"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )

@@ -8,11 +8,17 @@ import pytorch_lightning as pl
 import torch
 from sklearn import metrics as sk
 
+from callbacks.analyses import latent_classifier
 from callbacks.analyses.base import InTraining
-from callbacks.analyses.latent_classifier import LatentClassifier, classification_metrics, latent_codes
+from callbacks.analyses.latent_classifier import LatentClassifier, classification_metrics
+from callbacks.analyses.latent_codes import latent_codes
 from callbacks.drawing.confusion import CELL, confusion_image
 from classifiers.linear_svc import LinearSVCHead
+from conftest import ROOT
 from datamodules.digits import Digits
+from datamodules.labels import draw_labels
+from latent_lab.command import read_command
+from latent_lab.targets import build
 from lightning_modules.networks import MLPDecoder, MLPEncoder
 from lightning_modules.vae import VAE
 
@@ -40,9 +46,11 @@ class Kept:
     """A fit whose codes were made before."""
 
     def __init__(self, module: VAE | None, data: Digits, codes: dict | None = None):
-        self.model, self.datamodule, self.codes = module, data, codes
+        self.name, self.model, self.datamodule, self.codes = "kept", module, data, codes
 
-    def derived(self, name: str, make):
+    def derived(self, name: str, make, by=()):
+        if name != "codes":
+            return make()
         self.codes = self.codes or make()
         return self.codes
 
@@ -53,13 +61,126 @@ def test_it_classifies_after_the_fit_without_hydra():
     assert callback.metrics["accuracy"] > 0.75
     facts = callback.outcome.facts
     assert np.asarray(facts["confusion"]).sum() == 500
-    assert facts["inductive"] is True and facts["labels"] == "equal" and facts["code_dims"] == 8
+    assert facts["supervision"] == "supervised" and facts["unlabelled"] == 0
+    assert facts["labels"] == "equal" and facts["code_dims"] == 8
     # the same predictions from the stored arrays, on codes made anew
     stored = callback.outcome.artefacts
     assert set(stored["classifier.safetensors"]) == {"coef", "intercept", "classes", "shift", "divisor"}
     stale = Kept(vae, module, codes={"test_codes": np.zeros((500, 8)), "test_targets": np.zeros(500)})
     again = LatentClassifier(LinearSVCHead(), n_labels=300)
     assert again.reload(stale, stored.__getitem__) == callback.metrics
+
+
+def digits_as_codes() -> dict[str, np.ndarray]:
+    """The digits' pixels, scaled, in place of a VAE's codes."""
+    module = Digits()
+    module.setup()
+    codes = {"active": np.ones(64, dtype=bool)}
+    for name, (images, targets) in {"train": module.labelled, "val": module.val, "test": module.test}.items():
+        codes[f"{name}_codes"] = (images.flatten(1).float() / 64).numpy()
+        codes[f"{name}_targets"] = targets.numpy()
+    return codes
+
+
+QUICK = {"tsvm": ["classifier.features=100", "classifier.stages=2"]}
+
+
+def head_named(name: str):
+    words = QUICK.get(name, [])
+    return build(read_command("train", [f"classifier={name}", *words]).jobs[0].config["classifier"])
+
+
+class Shelf:
+    """A fit whose codes are given; it keeps what is derived of them, as a fit's folder does."""
+
+    def __init__(self, codes: dict[str, np.ndarray]):
+        self.kept, self.made = {"codes": codes}, []
+        self.model, self.datamodule = SimpleNamespace(device="cpu"), Digits()
+        self.datamodule.setup()
+
+    def derived(self, name: str, make, by=()) -> dict[str, np.ndarray]:
+        if name not in self.kept:
+            self.made.append(name)
+            self.kept[name] = make()
+        return self.kept[name]
+
+
+HEADS = sorted(path.stem for path in (ROOT / "conf" / "classifier").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("transductive", [False, True], ids=["", "transductive"])
+@pytest.mark.parametrize("name", HEADS)
+def test_labels_that_were_not_given_decide_nothing(name, transductive, monkeypatch):
+    """All labels but the drawn ones become others; the trained head and what it says of the test images do not."""
+    if transductive and "transductive" not in head_named(name).supervision:
+        with pytest.raises(ValueError, match="transductive=true: .* is supervised, it makes no use of the images"):
+            LatentClassifier(head_named(name), 100, transductive=True)
+        return
+    codes = digits_as_codes()
+    drawn = draw_labels(codes["train_targets"], 100, 0)
+    honest = Shelf(codes)
+    first = LatentClassifier(head_named(name), 100, transductive=transductive, pictures="none").run(honest)
+    monkeypatch.setattr(latent_classifier, "draw_labels", lambda *_: drawn)
+    targets = [f"{split}_targets" for split in ("train", "val", "test")]
+    garbled = codes | {name: (codes[name] * 7 + 3) % 10 for name in targets}
+    garbled["train_targets"][drawn] = codes["train_targets"][drawn]
+    second = LatentClassifier(head_named(name), 100, transductive=transductive, pictures="none").run(Shelf(garbled))
+    then, now = first.artefacts["classifier.safetensors"], second.artefacts["classifier.safetensors"]
+    assert then.keys() == now.keys() and all(then[key].tobytes() == now[key].tobytes() for key in then)
+    said = (np.array(outcome.facts["confusion"]).sum(0) for outcome in (first, second))
+    assert np.array_equal(*said), "as many images of each class were predicted"
+    assert first.metrics["accuracy"] > 0.7 > 0.3 > second.metrics["accuracy"]
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if "transductive" in head_named(name).supervision])
+def test_what_a_head_sees_is_what_its_word_says(name, monkeypatch):
+    codes = digits_as_codes()
+    for transductive, score_on in ((False, "test"), (True, "test"), (True, "validation")):
+        head, seen = head_named(name), []
+
+        def fit(*given, fit_head=head.fit, seen=seen, **nearest):
+            seen.append(given)
+            return fit_head(*given, **nearest)
+
+        head.fit = fit
+        outcome = LatentClassifier(head, 50, 0, "equal", score_on, transductive, pictures="none").run(Shelf(codes))
+        split = {"test": "test", "validation": "val"}[score_on]
+        expected = [codes["train_codes"], *[codes[f"{split}_codes"]] * transductive]
+        assert np.array_equal(seen[0][0], np.concatenate(expected)), "the very codes, in this order"
+        assert (seen[0][1] != -1).sum() == 50 and (seen[0][1][1100:] == -1).all()
+        word = "transductive" if transductive else "semi-supervised"
+        assert outcome.facts["supervision"] == word and outcome.facts["unlabelled"] == len(seen[0][0]) - 50
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+def test_a_graph_is_made_once_for_all_draws_and_counts(transductive):
+    shelf = Shelf(digits_as_codes())
+    for name in ("poisson", "spreading"):
+        for n_labels in (50, 100):
+            job = {"n_labels": n_labels, "label_seed": n_labels, "transductive": transductive, "pictures": "none"}
+            LatentClassifier(head_named(name), **job).run(shelf)
+    among, of = "nearest_20_in_train", "nearest_20_in_train_of_test"
+    assert shelf.made == (["nearest_20_in_train_and_test"] if transductive else [among, of])
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_stored_head_scores_the_same_on_codes_made_anew(name, monkeypatch):
+    codes = digits_as_codes()
+    monkeypatch.setattr(latent_classifier, "latent_codes", lambda *_: codes)
+    for transductive in {False, "transductive" in head_named(name).supervision}:
+        job = {"n_labels": 100, "label_seed": 1, "transductive": transductive, "pictures": "none"}
+        outcome = LatentClassifier(head_named(name), **job).run(Shelf(codes))
+        stored = {k: v.copy() for k, v in outcome.artefacts["classifier.safetensors"].items()}
+        again = LatentClassifier(head_named(name), **job).reload(Shelf(codes), lambda _, s=stored: s)
+        assert again == outcome.metrics
+
+
+def test_a_linear_machine_learns_from_spread_labels():
+    shelf = Shelf(digits_as_codes())
+    alone = LatentClassifier(LinearSVCHead(), 50, pictures="none").run(shelf)
+    spread = LatentClassifier(LinearSVCHead(), 50, spread=head_named("spreading"), pictures="none").run(shelf)
+    assert spread.facts["supervision"] == "semi-supervised" and spread.facts["unlabelled"] == 1050
+    assert spread.metrics["accuracy"] > alone.metrics["accuracy"] + 0.02
 
 
 def test_a_fit_is_encoded_once():

@@ -18,6 +18,7 @@ from conftest import results
 from datamodules import mnist
 from latent_lab import charts, composition, fits, targets, training
 from latent_lab.command import read_command
+from latent_lab.head_table import blocks
 from latent_lab.jobs import setting
 from latent_lab.opened import OpenFit
 from latent_lab.plan import Planner, plan
@@ -338,20 +339,20 @@ def of_one_job(sweep: Path) -> dict:
     return read_json(file)
 
 
-def test_what_is_derived_is_kept_by_the_analysis_that_asks(found):
-    """One in another file may make something else under the same name."""
+def test_what_is_derived_is_kept_by_the_code_that_makes_it(found):
+    """Code in another file may make something else under the same name."""
     fit = fit_of(found[0])
-    ours = "callbacks.analyses.latent_classifier.LatentClassifier"
+    ours = ("callbacks.analyses.latent_codes",)
     codes = OpenFit(fit)
-    codes.asked_by = ours
-    before = codes.derived("codes", lambda: pytest.fail("they are there"))
+    codes.asked_by = "callbacks.analyses.latent_classifier.LatentClassifier"
+    before = codes.derived("codes", lambda: pytest.fail("they are there"), ours)
+    assert codes.derived("codes", lambda: {"a": np.zeros(2)})["a"].tolist() == [0, 0], "the whole analysis's"
     codes.asked_by = "callbacks.analyses.sample_quality.SampleQuality"
     assert codes.derived("codes", lambda: {"a": np.ones(2)})["a"].tolist() == [1, 1]
     again = OpenFit(fit)
     again.asked_by = codes.asked_by
     assert again.derived("codes", lambda: pytest.fail("it is there"))["a"].tolist() == [1, 1]
-    again.asked_by = ours
-    assert again.derived("codes", lambda: pytest.fail("they are there")).keys() == before.keys()
+    assert again.derived("codes", lambda: pytest.fail("they are there"), ours).keys() == before.keys()
 
 
 @pytest.mark.parametrize(
@@ -463,17 +464,19 @@ def test_a_curve_joins_what_differs_in_the_labels_only(found, tmp_path):
     trained(outputs, "-m", *words, "n_labels=50,100", "label_seed=0,1", "sweep=s")
     folder = outputs / "sweeps" / "s"
     (line,) = curves(folder)
-    assert line == ("vae_mlp", [50, 100])
+    assert line == ("linear_svc on vae_mlp", [50, 100])
     for job in list(folder.iterdir()):
         if job.is_dir() and "label_seed=1" in job.name:
             result = json.loads((job / "result.json").read_text())
             # as it would be after an edit of the model's code
             edited(job / "result.json", setting=result["setting"][::-1], curve=result["curve"][::-1])
-    assert curves(folder) == [("vae_mlp (1)", [50, 100]), ("vae_mlp (2)", [50, 100])]
+    found = curves(folder)
+    assert [name for name, _ in found] == ["linear_svc (1) on vae_mlp", "linear_svc (2) on vae_mlp"]
+    assert all(counts == pytest.approx([50, 100], rel=0.05) for _, counts in found)  # drawn side by side
     assert all(math.isnan(row["accuracy"].draws) for row in aggregate(read_results(folder))[1])
 
 
 def curves(folder: Path) -> list[tuple[str, list[int]]]:
     """The curves of a sweep's chart: how they are called, and at which numbers of labels they have points."""
-    (axes,) = charts.accuracy_figure(aggregate(read_results(folder))[1]).axes
+    (axes,) = charts.accuracy_figure(blocks(read_results(folder))).axes
     return [(bars.get_label(), bars.lines[0].get_xdata().tolist()) for bars in axes.containers]

@@ -234,11 +234,11 @@ def test_a_damaged_checkpoint_is_found_before_anything_runs(command, outputs):
 
 
 def test_codes_are_kept_by_the_code_that_made_them(command, outputs, monkeypatch):
-    """Another latent classifier's code must not be given the codes of the old one."""
+    """Other code must not be given the codes of the old one."""
     from latent_lab import opened
 
     assert len(list(outputs.glob("fits/*/derived-*/codes.safetensors"))) == 1
-    true_digests, file = opened.source_digests, "callbacks/analyses/latent_classifier.py"
+    true_digests, file = opened.source_digests, "callbacks/analyses/latent_codes.py"
 
     def edited(names, of_fit=True):
         found = true_digests(names, of_fit)

@@ -110,7 +110,7 @@ class InTraining:
                 return callback.state_dict()
         raise ValueError(f"{self.name}: trained without the callback {observer.__name__}; give the trainer one")
 
-    def derived(self, name: str, make: Make) -> dict[str, np.ndarray]:
+    def derived(self, name: str, make: Make, by: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
         return make()
 
     def files(self, pattern: str) -> list[Path]:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,60 +11,46 @@ import torch
 from torchmetrics.functional import classification
 
 from callbacks.analyses.base import Analysis, Outcome
+from callbacks.analyses.latent_codes import latent_codes
+from callbacks.drawing import codes_map as maps
 from callbacks.drawing.confusion import confusion_image
+from callbacks.drawing.errors import errors_sheet
 from callbacks.fitted import Fitted
-from callbacks.observers.watching import evaluating
+from classifiers.neighbours import nearest_codes
+from classifiers.spread import SpreadHead
+from classifiers.supervision import SUPERVISED, TRANSDUCTIVE, UNLABELLED, Nearest, supervision_of
 from datamodules.checks import require_one_of, require_whole
-from datamodules.images import to_unit_range
 from datamodules.labels import draw_labels, indices_sha256, require_drawable, require_rule
-from lightning_modules.vae import active_units
 
 log = logging.getLogger(__name__)
 
-ENCODING_BATCH = 1000
 SPLITS = {"test": "test", "validation": "val"}
 STORED = "classifier.safetensors"
+NEIGHBOURS = 20  # nearest codes that are kept for a fit, at least: heads of any fewer share them
+PICTURES = ("all", "first", "none")  # draws of the labels
+CODES = (latent_codes.__module__,)  # whose code makes what is kept for a fit
+NEAREST, PLANE = (*CODES, nearest_codes.__module__), (*CODES, maps.__name__)
 
 
 class Head(Protocol):
     """What ``classifier=`` may name; ``tests/contracts_head.py`` has the contract as a test that anyone can call.
 
-    ``transductive`` says whether it looks at the images it is scored on. ``arrays`` and ``restore`` store a trained
-    head without pickle. A head may have ``check(n_labels, num_classes)``, which raises ValueError before anything is
-    trained if it can't take so many, and ``converged``.
+    ``supervision`` says what it can be (:mod:`classifiers.supervision`). A supervised head is fitted on the labelled
+    codes; any other on all codes, -1 for unlabelled, and has after it the class of each as ``transduction_``.
+    ``arrays`` and ``restore``, which is given the codes it was fitted on, store a trained head without pickle.
+
+    A head of a graph has ``neighbours``, how many nearest codes it wants, and takes them as ``nearest`` beside the
+    codes, in ``fit`` and in ``predict``: they are found once for a fit. A head may have ``check(n_labels,
+    num_classes)``, which raises ValueError before anything is trained if it can't take so many; and once fitted
+    ``converged``, ``chosen`` (its settings that cross-validation chose) and ``warning`` (a line that the result tells).
     """
 
-    transductive: bool
+    supervision: tuple[str, ...]
 
     def fit(self, codes: np.ndarray, labels: np.ndarray) -> "Head": ...
     def predict(self, codes: np.ndarray) -> np.ndarray: ...
     def arrays(self) -> dict[str, np.ndarray]: ...
-    def restore(self, arrays: dict[str, np.ndarray]) -> "Head": ...
-
-
-def latent_codes(module: pl.LightningModule, datamodule: pl.LightningDataModule) -> dict[str, np.ndarray]:
-    """The codes of all images that may be labelled, of the validation and of the test set, float32, with their classes.
-
-    Returns:
-        ``train_codes (N, D)``, ``train_targets (N,)``, and the same of ``val`` and ``test``; the codes hold the active
-        dimensions of the training images only, and ``active (D,)`` says which these are.
-    """
-    arrays: dict[str, torch.Tensor] = {}
-    with torch.inference_mode(), torch.autocast(module.device.type, enabled=False), evaluating(module):
-        for name, (images, targets) in {
-            "train": datamodule.labelled,
-            "val": datamodule.val,
-            "test": datamodule.test,
-        }.items():
-            batches = images.split(ENCODING_BATCH)
-            codes = torch.cat([module.encode(to_unit_range(batch.to(module.device))) for batch in batches])
-            if name == "train":
-                active = active_units(codes)
-                if not active.any():
-                    log.warning("no latent unit is active: the classifier is given all of them")
-                    active = torch.ones_like(active)
-            arrays |= {f"{name}_codes": codes[:, active], f"{name}_targets": targets}
-    return {"active": active.cpu().numpy()} | {k: v.cpu().numpy() for k, v in arrays.items()}
+    def restore(self, arrays: dict[str, np.ndarray], codes: np.ndarray) -> "Head": ...
 
 
 def classification_metrics(predicted: np.ndarray, targets: np.ndarray, num_classes: int) -> tuple[dict, np.ndarray]:
@@ -85,7 +71,7 @@ def classification_metrics(predicted: np.ndarray, targets: np.ndarray, num_class
 
 
 class LatentClassifier(Analysis):
-    """After the fit, trains a classifier on the codes of ``n_labels`` images and reports it on other images.
+    """After the fit, trains a classifier on codes of which ``n_labels`` have a label, and scores it on other images.
 
     Args:
         classifier: the head to train.
@@ -93,22 +79,41 @@ class LatentClassifier(Analysis):
         label_seed: which draw of them.
         labels: ``equal``, the same number of each class, or ``proportional`` to how many each has.
         score_on: ``test``, or ``validation`` to choose settings without a look at the test set.
+        transductive: the images it is scored on stand unlabelled in the fit.
+        spread: a head of a graph that gives all codes a class first, as examples for the classifier.
+        pictures: of the errors and of the codes: of ``all`` draws, of the ``first`` (label_seed 0), or ``none``.
+        codes_map: the plane that the codes are drawn in: ``pca``, ``tsne`` or ``umap``.
 
-    The outcome has the metrics ``accuracy``, ``precision``, ``recall``, ``f1``; which images were labelled
-    (``labels_sha256``), and how they were drawn; the ``confusion`` matrix; the trained classifier's arrays.
+    The outcome has the metrics ``accuracy``, ``precision``, ``recall``, ``f1``; whether that was supervised,
+    semi-supervised or transductive, and by how many unlabelled images; which images were labelled
+    (``labels_sha256``), and how they were drawn; the ``confusion`` matrix; a sheet of the errors and a map of the
+    codes; the trained classifier's arrays.
     """
 
     headline = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
     repeats = ("label_seed", "seed")
 
     def __init__(
-        self, classifier: Head, n_labels: int, label_seed: int = 0, labels: str = "equal", score_on: str = "test"
+        self,
+        classifier: Head,
+        n_labels: int,
+        label_seed: int = 0,
+        labels: str = "equal",
+        score_on: str = "test",
+        transductive: bool = False,
+        spread: Head | None = None,
+        pictures: str = "all",
+        codes_map: str = "pca",
     ):
         require_whole(of="labelled images", n_labels=n_labels)
         require_rule(labels)
         require_one_of(SPLITS, score_on=score_on)
-        self.score_on, self.split = score_on, SPLITS[score_on]
-        self.classifier, self.n_labels, self.label_seed, self.labels = classifier, n_labels, label_seed, labels
+        require_one_of(PICTURES, pictures=pictures)
+        maps.require_method(codes_map=codes_map)
+        self.score_on, self.split, self.pictures, self.codes_map = score_on, SPLITS[score_on], pictures, codes_map
+        self.classifier = classifier if spread is None else SpreadHead(spread, classifier)
+        self.n_labels, self.label_seed, self.labels = n_labels, label_seed, labels
+        self.supervision = supervision_of(self.classifier, transductive)
 
     def check(self, datamodule: pl.LightningDataModule) -> None:
         """Raises ValueError, before any training, for a draw that the data set can't give, or the head can't take."""
@@ -117,31 +122,107 @@ class LatentClassifier(Analysis):
             self.classifier.check(self.n_labels, datamodule.num_classes)
 
     def run(self, fitted: Fitted) -> Outcome:
-        codes = fitted.derived("codes", lambda: latent_codes(fitted.model, fitted.datamodule))
+        codes = fitted.derived("codes", lambda: latent_codes(fitted.model, fitted.datamodule), CODES)
+        given = self._given(codes)
+        near = self._near(codes, given, fitted, fitted.derived)
         start = time.perf_counter()
-        labelled = draw_labels(codes["train_targets"], self.n_labels, self.label_seed, self.labels)
-        self.classifier.fit(codes["train_codes"][labelled], codes["train_targets"][labelled])
-        if not getattr(self.classifier, "converged", True):
-            log.warning("the classifier did not converge: raise classifier.max_iter")
+        self.classifier.fit(given.codes, given.labels, **near("fit"))
+        self._warn()
+        predicted = self._predicted(codes, near)
         class_names = fitted.datamodule.class_names
-        metrics, confusion = self._scores(codes, len(class_names))
+        metrics, confusion = classification_metrics(predicted, codes[f"{self.split}_targets"], len(class_names))
         seconds = time.perf_counter() - start
         facts = {
             "labels": self.labels,
-            "labels_sha256": indices_sha256(labelled),
-            "inductive": not self.classifier.transductive,
+            "labels_sha256": indices_sha256(given.labelled),
+            "supervision": self.supervision,
+            "unlabelled": int(np.sum(given.labels == UNLABELLED)),
             "scored_on": self.score_on,
             "code_dims": int(codes["train_codes"].shape[1]),
             "confusion": confusion.tolist(),
         }
+        facts |= {name: said for name in ("chosen", "warning") if (said := getattr(self.classifier, name, None))}
         figures = {"confusion_matrix": confusion_image(confusion, class_names)}
+        if self.pictures == "all" or (self.pictures == "first" and self.label_seed == 0):
+            caption = f"{self._said()} on {fitted.name}: {self.score_on} accuracy {100 * metrics['accuracy']:.1f} %"
+            figures |= self._pictures(fitted, codes, given.labelled, predicted, caption)
         return Outcome(metrics, facts, figures, {STORED: self.classifier.arrays()}, seconds)
 
     def reload(self, fitted: Fitted, stored: Callable[[str], dict[str, np.ndarray]]) -> dict[str, float]:
         """Scores the stored classifier, on codes made anew, instead of training one."""
-        self.classifier.restore(stored(STORED))
-        return self._scores(latent_codes(fitted.model, fitted.datamodule), fitted.datamodule.num_classes)[0]
+        codes = latent_codes(fitted.model, fitted.datamodule)
+        given = self._given(codes)
+        self.classifier.restore(stored(STORED), given.codes)
+        predicted = self._predicted(codes, self._near(codes, given, fitted, lambda _, make, by: make()))
+        return classification_metrics(predicted, codes[f"{self.split}_targets"], fitted.datamodule.num_classes)[0]
 
-    def _scores(self, codes: dict[str, np.ndarray], num_classes: int) -> tuple[dict, np.ndarray]:
-        predicted = self.classifier.predict(codes[f"{self.split}_codes"])
-        return classification_metrics(predicted, codes[f"{self.split}_targets"], num_classes)
+    def _given(self, codes: dict[str, np.ndarray]) -> "Given":
+        """What the classifier may see."""
+        labelled = draw_labels(codes["train_targets"], self.n_labels, self.label_seed, self.labels)
+        if self.supervision == SUPERVISED:
+            return Given(codes["train_codes"][labelled], codes["train_targets"][labelled], labelled)
+        seen = codes["train_codes"]
+        if self.supervision == TRANSDUCTIVE:
+            seen = np.concatenate([seen, codes[f"{self.split}_codes"]])
+        labels = np.full(len(seen), UNLABELLED, dtype=np.int64)
+        labels[labelled] = codes["train_targets"][labelled]
+        return Given(seen, labels, labelled)
+
+    def _near(self, codes: dict, given: "Given", fitted: Fitted, derived: Callable) -> Callable[[str], dict]:
+        """What a head of a graph is given besides: ``near("fit")`` of the codes it sees, ``near("predict")`` of those
+        it is scored on. Neither knows a label: all draws share them."""
+        if not getattr(self.classifier, "neighbours", None):
+            return lambda _: {}
+        k = max(self.classifier.neighbours, NEIGHBOURS)
+        seen = f"train_and_{self.split}" if self.supervision == TRANSDUCTIVE else "train"
+
+        def near(method: str) -> dict[str, Nearest]:
+            queries = None if method == "fit" else codes[f"{self.split}_codes"]
+            name = f"nearest_{k}_in_{seen}" + ("" if method == "fit" else f"_of_{self.split}")
+            device = fitted.model.device
+            found = derived(name, lambda: nearest_codes(given.codes, k, queries, device)._asdict(), NEAREST)
+            return {"nearest": Nearest(**found)}
+
+        return near
+
+    def _predicted(self, codes: dict[str, np.ndarray], near: Callable[[str], dict]) -> np.ndarray:
+        """The classes of the images that are scored."""
+        scored = codes[f"{self.split}_codes"]
+        if self.supervision == TRANSDUCTIVE:
+            return self.classifier.transduction_[-len(scored) :]
+        return self.classifier.predict(scored, **near("predict"))
+
+    def _said(self) -> str:
+        """What was done, for a picture: ``LinearSVCHead, 100 labels (draw 0), supervised``."""
+        return f"{type(self.classifier).__name__}, {self.n_labels} labels (draw {self.label_seed}), {self.supervision}"
+
+    def _pictures(
+        self, fitted: Fitted, codes: dict, labelled: np.ndarray, predicted: np.ndarray, caption: str
+    ) -> dict[str, np.ndarray]:
+        """What was classified wrongly, as images and as codes in a plane, beside what was labelled."""
+        data, method = fitted.datamodule, self.codes_map
+        among, scored = codes["train_codes"], codes[f"{self.split}_codes"]
+        plane = fitted.derived(f"{method}_{self.split}", lambda: maps.plane_of(among, scored, method), PLANE)
+        targets, labels = codes[f"{self.split}_targets"], codes["train_targets"][labelled]
+        images, examples = getattr(data, self.split).images.cpu(), data.labelled.images[labelled].cpu()
+        names = data.class_names
+        return {
+            "errors": errors_sheet(images, targets, predicted, examples, labels, names, caption),
+            "codes": maps.codes_map(
+                plane["scored"], targets, predicted, plane["train"][labelled], labels, names, f"{caption}; {method}"
+            ),
+        }
+
+    def _warn(self) -> None:
+        if not getattr(self.classifier, "converged", True):
+            log.warning("the classifier did not converge: raise classifier.max_iter")
+        if warning := getattr(self.classifier, "warning", None):
+            log.warning(warning)
+
+
+class Given(NamedTuple):
+    """Codes ``(N, D)`` and labels ``(N,)`` for a classifier, and which of the images were drawn to be labelled."""
+
+    codes: np.ndarray
+    labels: np.ndarray
+    labelled: np.ndarray

@@ -1,0 +1,28 @@
+"""Poisson learning: labels are sources on the graph, and scores what flows from them."""
+
+import numpy as np
+
+from classifiers.graph_head import GraphHead
+
+
+class PoissonHead(GraphHead):
+    """Poisson learning (Calder, Cook, Thorpe and Slepčev 2020, equation 2.4).
+
+        L u = sum_j (y_j - ȳ) δ_j,    sum_i d_i u_i = 0,
+
+    over the labelled codes j, with ȳ the mean of their y. Labels are sources and not values held fast, so that a few do
+    not drown in the constant that Laplace learning tends to there.
+
+    Args:
+        the same as :class:`~classifiers.graph_head.GraphHead`.
+    """
+
+    one_part = True  # what flows in has to flow out
+
+    def scores(self, weights, given: np.ndarray, onehot: np.ndarray) -> np.ndarray:
+        degrees = weights.sum(0)
+        right = np.zeros((weights.shape[0], onehot.shape[1]), np.float32)
+        right[given] = onehot - onehot.mean(0)
+        solution = self._solved(lambda u: degrees[:, None] * u - weights @ u, right, degrees)
+        solution -= degrees @ solution / degrees.sum()
+        return np.maximum(solution, 0)  # of each code's scores, whose sum is 0, the highest is not negative

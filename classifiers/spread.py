@@ -1,0 +1,76 @@
+"""A supervised head trained on all codes, with the classes that a graph head spreads to them from the labels."""
+
+import numpy as np
+
+from classifiers.choosing import is_supervised
+from classifiers.supervision import Nearest
+
+
+class SpreadHead:
+    """First one head gives every code a class, then another learns these classes as if they were known.
+
+    With ``linear_svc`` it is the few-label exercise's classifier, with as many examples as there are images. It sees
+    unlabelled codes as the first head does; new codes are the second's alone, so no neighbours of theirs are needed.
+    Settings of the second that are ``auto`` are chosen by how well it learns the spread classes, not the true ones.
+
+    Args:
+        spreader: learns from unlabelled codes (``transduction_``).
+        classifier: supervised.
+    """
+
+    def __init__(self, spreader, classifier):
+        if is_supervised(spreader):
+            raise ValueError(f"spread=: {_name(spreader)} learns from labelled codes alone, and gives others no class")
+        if not is_supervised(classifier):
+            raise ValueError(
+                f"spread=: {_name(classifier)} learns from codes without a label itself; spread= is for a supervised "
+                "classifier"
+            )
+        self.spreader, self.classifier = spreader, classifier
+
+    def __getattr__(self, name: str):
+        if name == "neighbours" and "spreader" in vars(self):
+            return self.spreader.neighbours  # a spreader without a graph has none, and then neither has this
+        raise AttributeError(name)
+
+    @property
+    def supervision(self) -> tuple[str, ...]:
+        """As the spreader's."""
+        return self.spreader.supervision
+
+    def check(self, n_labels: int, num_classes: int) -> None:
+        """Raises ValueError if one of the two can't take so many labels or classes."""
+        for head in (self.spreader, self.classifier):
+            if hasattr(head, "check"):
+                head.check(n_labels, num_classes)
+
+    def fit(self, codes: np.ndarray, labels: np.ndarray, nearest: Nearest | None = None) -> "SpreadHead":
+        """Trains on codes ``(N, D)`` with classes ``(N,)``, -1 where unknown; ``transduction_ (N,)`` as spread."""
+        on_a_graph = hasattr(self.spreader, "neighbours")
+        self.spreader.fit(codes, labels, nearest) if on_a_graph else self.spreader.fit(codes, labels)
+        self.transduction_ = self.spreader.transduction_
+        self.classifier.fit(codes, self.transduction_)
+        both = {"spread": self.spreader, "classifier": self.classifier}
+        self.converged = all(getattr(head, "converged", True) for head in both.values())
+        self.chosen = {f"{k}.{n}": v for k, head in both.items() for n, v in getattr(head, "chosen", {}).items()}
+        self.warning = "; ".join(filter(None, (getattr(head, "warning", None) for head in both.values()))) or None
+        return self
+
+    def predict(self, codes: np.ndarray, nearest: Nearest | None = None) -> np.ndarray:
+        """The class of each code, ``(M,)``."""
+        return self.classifier.predict(codes)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What :meth:`predict` needs beside the codes, and the classes of the codes it was fitted on, to be stored."""
+        small = np.min_scalar_type(self.transduction_.max())
+        return self.classifier.arrays() | {"spread": self.transduction_.astype(small)}
+
+    def restore(self, arrays: dict[str, np.ndarray], codes: np.ndarray) -> "SpreadHead":
+        """Becomes the trained head that :meth:`arrays` was taken from, given the codes it was fitted on."""
+        self.transduction_ = arrays["spread"].astype(np.int64)
+        self.classifier.restore({name: array for name, array in arrays.items() if name != "spread"}, codes)
+        return self
+
+
+def _name(head) -> str:
+    return type(head).__name__

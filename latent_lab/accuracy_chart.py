@@ -1,0 +1,143 @@
+"""Accuracy over the number of labels: our heads as lines, published figures as points. The axis is logarithmic in the
+error, so that 98.2 and 98.5 are told apart where others are at 75."""
+
+import math
+from typing import TYPE_CHECKING
+
+from latent_lab.head_table import Block, Head
+from latent_lab.references import Reference, comparable
+
+if TYPE_CHECKING:  # matplotlib is imported where it draws: a table needs none
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = (
+    "#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#17becf",
+    "#e377c2", "#8c564b", "#bcbd22", "#000080", "#000000", "#00c853",
+)  # fmt: skip
+STYLES = ("-", "--", ":", "-.")  # of the models
+MARKERS = {"supervised": "o", "semi-supervised": "s", "transductive": "^"}
+OTHER_MARKER = "D"
+PUBLISHED = "x"
+TICKS = (0, 20, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.5, 99.8, 99.9)
+LEAST_ERROR = 0.01  # per cent: one image of ten thousand, the top of the axis
+DODGE, MOST_DODGE = 0.012, 0.12  # decades between two lines' error bars, and from the first to the last
+LABEL_GAP = 0.03  # of the axes' height, between the names of published figures
+
+
+def accuracy_figure(tables: list[Block]) -> "Figure | None":
+    """Accuracy over the number of labels, a panel a data set; None without figures.
+
+    A colour a head, a line style a model, a marker for what a head saw; bars are the larger of the deviations over
+    draws and seeds. Published figures are named where the fewest labels are; heads beyond the colours are grey.
+    """
+    tables = [block for block in tables if block.full]
+    if not tables:
+        return None
+    from matplotlib.figure import Figure
+
+    heads = list(dict.fromkeys(head for block in tables for head in block.rows))
+    colours = dict(zip(dict.fromkeys(head.name for head in heads), COLOURS, strict=False))
+    models = dict.fromkeys(head.model for head in heads)
+    styles = {model: STYLES[number % len(STYLES)] for number, model in enumerate(models)}
+    figure = Figure(figsize=(5.4 * len(tables) + 2.2, 6), dpi=130, layout="constrained")
+    for axes, block in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables, strict=True):
+        quoted = [r for r in comparable(block.dataset, block.counts) if block.counts[0] in r.figures]
+        _scale(axes, block, quoted)
+        _draw_heads(axes, block, colours, styles)
+        _draw_published(axes, block, quoted)
+        axes.set_title(block.dataset)
+    figure.legend(handles=_legend(heads, colours, styles), loc="outside right center", fontsize=7, frameon=False)
+    return figure
+
+
+def _scale(axes: "Axes", block: Block, quoted: list[Reference]) -> None:
+    """Both axes, wide enough for all points, with room for names at the left."""
+    import numpy as np
+
+    axes.set_yscale("function", functions=(_height, lambda height: 100 - 10 ** -np.asarray(height, float)))
+    means = [100 * cell.spread.mean for row in block.rows.values() for cell in row.values()]
+    points = [mean for mean in means if not math.isnan(mean)] + [float(r.figures[block.counts[0]][0]) for r in quoted]
+    low, high = (float(_height(value)) for value in (min(points), max(points)))
+    margin = 0.03 * (high - low) + 0.02
+    bottom, top = 100 - 10 ** (margin - low), 100 - 10 ** (-margin - high)
+    axes.set_ylim(max(bottom, 0), min(top, 100 - LEAST_ERROR))
+    ticks = [tick for tick in TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xscale("log")
+    first, last = block.counts[0], block.counts[-1]
+    room = (last / first) ** 0.5 if last > first else 2.5
+    axes.set_xlim(first / (room if quoted else 1.3), last * 1.3)
+    axes.set_xticks(block.counts, [str(count) for count in block.counts])
+    axes.minorticks_off()
+    axes.set_xlabel("labelled images")
+    axes.set_ylabel("accuracy (%), logarithmic in the error")
+    axes.grid(alpha=0.3)
+
+
+def _height(accuracy):
+    """Where an accuracy in per cent stands on the axis: minus the decades of the error."""
+    import numpy as np
+
+    return -np.log10(np.maximum(100 - np.asarray(accuracy, float), LEAST_ERROR))
+
+
+def _draw_heads(axes: "Axes", block: Block, colours: dict[str, str], styles: dict[str, str]) -> None:
+    step = min(DODGE, MOST_DODGE / len(block.rows)) if len(block.counts) > 1 else 0.0
+    for number, (head, row) in enumerate(block.rows.items()):
+        spreads = {count: cell.spread for count, cell in sorted(row.items()) if not math.isnan(cell.spread.mean)}
+        shift = 10 ** (step * (number - (len(block.rows) - 1) / 2))
+        bars = [100 * max((s for s in spread[1:] if not math.isnan(s)), default=0.0) for spread in spreads.values()]
+        axes.errorbar(
+            [count * shift for count in spreads],
+            [100 * spread.mean for spread in spreads.values()],
+            yerr=bars,
+            color=colours.get(head.name, "0.7"),
+            linestyle=styles[head.model],
+            marker=MARKERS.get(head.supervision, OTHER_MARKER),
+            label=f"{head.name} on {head.model}",
+            markersize=4,
+            linewidth=1.1,
+            elinewidth=0.7,
+            alpha=0.9,
+        )
+
+
+def _draw_published(axes: "Axes", block: Block, quoted: list[Reference]) -> None:
+    """Grey points, joined thinly; their names in a column at the left, none over another."""
+    places = {}
+    for reference in quoted:
+        figures = sorted((n, float(figure[0])) for n, figure in reference.figures.items() if n in block.counts)
+        axes.plot(*zip(*figures, strict=True), PUBLISHED, ls="-", lw=0.4, color="0.55", markersize=4, zorder=1)
+        at = axes.transAxes.inverted().transform(axes.transData.transform(figures[0]))
+        places[reference.name] = (float(at[0]), float(at[1]))
+    ranked = sorted(places, key=lambda name: places[name][1])
+    heights = spread_out([places[name][1] for name in ranked], LABEL_GAP)
+    for name, height in zip(ranked, heights, strict=True):
+        x, y = places[name]
+        axes.text(0.01, height, name, transform=axes.transAxes, fontsize=6, color="0.35", va="center")
+        axes.plot([0.26, x - 0.01], [height, y], transform=axes.transAxes, color="0.75", lw=0.4, zorder=0)
+
+
+def spread_out(places: list[float], gap: float) -> list[float]:
+    """Ascending places in [0, 1], moved as little as the gap between them and the ends ask for."""
+    moved = list(places)
+    for index in range(len(moved)):
+        moved[index] = max(moved[index], gap / 2 if index == 0 else moved[index - 1] + gap)
+    for index in reversed(range(len(moved))):
+        moved[index] = min(moved[index], 1 - gap / 2 if index == len(moved) - 1 else moved[index + 1] - gap)
+    return moved
+
+
+def _legend(heads: list[Head], colours: dict[str, str], styles: dict[str, str]) -> list:
+    """What colours, line styles and markers mean."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=colour, lw=2, label=name) for name, colour in colours.items()]
+    if more := len({head.name for head in heads} - colours.keys()):
+        handles.append(Line2D([], [], color="0.7", lw=2, label=f"{more} more"))
+    handles += [Line2D([], [], color="0.2", ls=style, label=f"codes of {model}") for model, style in styles.items()]
+    for saw in dict.fromkeys(head.supervision for head in heads):
+        marker = MARKERS.get(saw, OTHER_MARKER)
+        handles.append(Line2D([], [], color="0.2", ls="", marker=marker, markersize=4, label=saw))
+    return [*handles, Line2D([], [], color="0.55", ls="", marker=PUBLISHED, markersize=4, label="published")]

@@ -1,0 +1,132 @@
+"""The table of heads (:mod:`latent_lab.head_table`) as Markdown, as LaTeX, as CSV and for a terminal."""
+
+import csv
+import io
+
+from rich.table import Table
+from rich.text import Text
+
+from latent_lab import head_table
+from latent_lab.head_table import Block, Line
+from latent_lab.references import sources
+
+OVER = {"draws": "draws of the labels", "seeds": "seeds of the fit"}
+WORDS = (
+    "Setting: what the classifier saw. Supervised: labelled images only; semi-supervised: training images without "
+    "labels too; transductive: also the images it is scored on, without labels. The encoder of our codes is trained on "
+    "training images without labels."
+)
+PAIRED = (
+    "Differences are means over pairs of the same draw of labels and the same seed, in points of per cent, ± the "
+    "largest of their standard errors over pairs, draws and seeds; within two of these no difference is shown. "
+    "Transductive heads are compared with each other only."
+)
+LATEX_CHARACTERS = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "|": r"$|$",
+}  # fmt: skip
+
+
+def caption(block: Block, split: str) -> str:
+    """What the figures of a table are, and of how many repetitions."""
+    over = ", then over the ".join(OVER[name] for name in block.over)
+    of = f"{block.full} repetitions" if block.full > 1 else "one repetition"
+    spread = f"mean ± sample standard deviation over the {over}" if block.full > 1 else "no deviation is known"
+    pooled = " (the former pooled over the seeds, the latter of the means over draws)" if len(block.over) > 1 else ""
+    return (
+        f"{split} accuracy in per cent on {block.dataset}, {of} in a cell unless it says otherwise; {spread}{pooled}. "
+        "Bold: the best mean of those that do not see the images they are scored on, and of those that do."
+    )
+
+
+def markdown(tables: list[Block], split: str) -> list[str]:
+    """The tables of all data sets, what is best where, and the sources of what is quoted, as lines.
+
+    Args:
+        tables: of one kind of results.
+        split: ``Test`` or ``Validation``: which images are scored.
+    """
+    text = []
+    for block in tables:
+        text += [f"**{_markdown_cell(block.dataset)}**", "", *markdown_table(head_table.header(block), _cells(block))]
+        text += ["", caption(block, split), ""]
+    text += [WORDS, ""]
+    if said := [line for block in tables for line in head_table.standing(block)]:
+        text += [PAIRED, "", *(f"- {line}" for line in said), ""]
+    for title, listed in (("Chosen by cross-validation", head_table.chosen), ("Warnings", head_table.warnings)):
+        if said := [line for block in tables for line in listed(block)]:
+            text += [f"{title}, how often in brackets:" if listed is head_table.chosen else f"{title}:", ""]
+            text += [*(f"- {line}" for line in said), ""]
+    counts = sorted({count for block in tables for count in block.counts})
+    if quoted := sources([block.dataset for block in tables], counts):
+        text += ["Published:", "", *(f"- {line}" for line in quoted), ""]
+    return text[:-1]
+
+
+def _cells(block: Block) -> list[list[str]]:
+    return [
+        [f"**{_markdown_cell(cell)}**" if number in line.bold else _markdown_cell(cell)
+         for number, cell in enumerate(line.cells)]
+        for line in head_table.lines(block)
+    ]  # fmt: skip
+
+
+def _markdown_cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """A table as lines of Markdown."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return lines + ["| " + " | ".join(cells) + " |" for cells in rows]
+
+
+def latex(tables: list[Block], split: str) -> str:
+    """The tables of all data sets as LaTeX, which needs booktabs."""
+    text = [r"% \usepackage{booktabs}"]
+    for block in tables:
+        found = head_table.lines(block)
+        text += ["", r"\begin{table}", r"\centering", rf"\caption{{{_latex(caption(block, split))}}}"]
+        text += [rf"\begin{{tabular}}{{lll{'r' * len(block.counts)}}}", r"\toprule"]
+        text += [" & ".join(map(_latex, head_table.header(block))) + r" \\", r"\midrule"]
+        text += [_latex_row(line) for line in found if not line.published]
+        if any(line.published for line in found):
+            text += [r"\midrule", *(_latex_row(line) for line in found if line.published)]
+        text += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(text) + "\n"
+
+
+def _latex_row(line: Line) -> str:
+    cells = [rf"\textbf{{{_latex(c)}}}" if number in line.bold else _latex(c) for number, c in enumerate(line.cells)]
+    return " & ".join(cells) + r" \\"
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX_CHARACTERS.get(character, character) for character in text)
+
+
+def csv_text(rows: list[dict]) -> str:
+    """Rows as CSV, with a column for every key that any of them has."""
+    out = io.StringIO()
+    fields = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(out, fields, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def terminal_table(block: Block, narrow: bool) -> Table:
+    """The table of a data set for a terminal; a narrow one has the means only."""
+    table = Table(title=f"{block.dataset}, accuracy %", title_justify="left")
+    for number, name in enumerate(head_table.header(block)):
+        labels = number >= 3
+        # the first three may break, so that no figure does
+        table.add_column(name, justify="right" if labels else "left", no_wrap=labels, overflow="fold")
+    quoted = False
+    for line in head_table.lines(block, means_only=narrow):
+        if line.published and not quoted:
+            table.add_section()
+            quoted = True
+        cells = [Text(cell, style="bold" if number in line.bold else "") for number, cell in enumerate(line.cells)]
+        table.add_row(*cells, style="dim" if line.published else "")
+    return table
