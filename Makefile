@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint
 
 demo: $(VENV)/installed
-	$(BIN)/python train.py -m model=vae dataset=digits n_labels=50,100,300
+	$(BIN)/python train.py -m model=vae dataset=digits n_labels=50,100,300 classifier=linear_svc,spreading
 
 # A process for each core with one thread: networks as small as the tests' gain nothing by more.
 test: $(VENV)/installed

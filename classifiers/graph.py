@@ -15,6 +15,8 @@ import numpy as np
 from classifiers.neighbours import nearest_codes, whitened
 from classifiers.supervision import Nearest
 
+WEAKEST = np.float32(np.exp(-4) / 2)  # weight of two codes of which one is the other's k-th nearest, and not vice versa
+
 
 def kernel(distances: np.ndarray) -> np.ndarray:
     """The weights ``(M, k)`` of the k nearest at ascending distances, 1 to e⁻⁴; all 1 where all distances are 0."""
@@ -34,7 +36,7 @@ def graph_weights(nearest: Nearest):
 
 
 def tied(weights, codes: np.ndarray, part: np.ndarray, sources: np.ndarray, targets: np.ndarray):
-    """The graph with one edge more, of weight 1, for each part among the sources: from its code nearest to a target.
+    """The graph with one weak edge more for each part among the sources: from its code nearest to a target.
 
     Args:
         weights: W, ``(N, N)``.
@@ -52,7 +54,7 @@ def tied(weights, codes: np.ndarray, part: np.ndarray, sources: np.ndarray, targ
     order = np.lexsort((distances, part[starts]))
     _, first = np.unique(part[starts][order], return_index=True)
     starts, ends = starts[order[first]], ends[order[first]]
-    edges = sparse.csr_array((np.ones(len(starts), np.float32), (starts, ends)), shape=weights.shape)
+    edges = sparse.csr_array((np.full(len(starts), WEAKEST), (starts, ends)), shape=weights.shape)
     return (weights + edges + edges.T).tocsr()
 
 

@@ -17,8 +17,7 @@ from classifiers.supervision import SEMI_SUPERVISED, TRANSDUCTIVE, UNLABELLED, N
 from datamodules.checks import require_non_negative, require_one_of, require_positive, require_whole
 
 PRIORS = ("none", "uniform", "labels")
-BALANCE_ROUNDS, BALANCE_STEP, BALANCE_WITHIN = 20, 0.7, 1e-3  # at most; of the way, in logarithms; of all codes
-TINY, WEIGHTS = np.float32(1e-30), (1e-6, 1e6)  # a class of which codes know nothing gets no weight without bounds
+BALANCE_ROUNDS, BALANCE_STEP, BALANCE_WITHIN = 20, 0.7, 1e-3  # at most; of the way; of all codes
 
 
 class GraphHead(ABC):
@@ -33,7 +32,7 @@ class GraphHead(ABC):
         max_iter: steps of conjugate gradients at most.
 
     After :meth:`fit`, ``transduction_ (N,)`` is the class of every code it was fitted on, ``converged`` whether the
-    system was solved and the shares were met, ``warning`` a line on what a user ought to know, or None.
+    system was solved, ``warning`` a line on what a user ought to know, or None.
     """
 
     supervision = (SEMI_SUPERVISED, TRANSDUCTIVE)
@@ -42,7 +41,7 @@ class GraphHead(ABC):
     def __init__(
         self,
         neighbours: int = 10,
-        prior: str = "none",
+        prior: str = "uniform",
         slack: float = 0.15,
         tol: float = 1e-4,
         max_iter: int = 1000,
@@ -56,7 +55,7 @@ class GraphHead(ABC):
 
     @abstractmethod
     def scores(self, weights, given: np.ndarray, onehot: np.ndarray) -> np.ndarray:
-        """Scores ``(N, K)`` that are not negative of all codes, the highest where a class is likeliest.
+        """Scores ``(N, K)`` of all codes, the highest where a class is likeliest.
 
         Args:
             weights: W, scipy's CSR ``(N, N)`` float32; every connected part of it has a label.
@@ -149,46 +148,46 @@ class GraphHead(ABC):
         return solution
 
     def _balanced(self, scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Scores times a weight for each class, by which each class has its share (see :func:`class_weights`)."""
-        weights, missed = class_weights(scores, shares, self.slack)
+        """Scores plus an offset for each class, with which each class has its share (see :func:`class_offsets`)."""
+        offsets, missed = class_offsets(scores, shares, self.slack)
         if missed > max(BALANCE_WITHIN, 2 / len(scores)):
             said = f"a class's share of the codes is off by {missed:.1%} from what classifier.prior={self.prior} allows"
             self.warning = said if self.warning is None else f"{self.warning}; {said}"
-        return scores * weights
+        return scores + offsets
 
 
-def class_weights(scores: np.ndarray, shares: np.ndarray, slack: float) -> tuple[np.ndarray, float]:
-    """Weights of the classes by which the highest weighted score falls to each class as often as it should.
+def class_offsets(scores: np.ndarray, shares: np.ndarray, slack: float) -> tuple[np.ndarray, float]:
+    """Offsets of the classes with which the highest score falls to each class as often as it should.
 
-    The volume constraint of PoissonMBO (Calder et al. 2020, section 2.4), with room as in Jacobs, Merkurjev and Esedoglu
-    2018, and as those there, by raising and lowering prices: one class after another, the one that is farthest off
-    first, is given the weight at which it wins as many codes as it may, most of the way.
+    The volume constraint of PoissonMBO (Calder et al. 2020), with room as in Jacobs, Merkurjev and Esedoglu (2018), and
+    as there, by raising and lowering prices: one class after another, the one that is farthest off first, is moved most
+    of the way to the offset at which it wins as many codes as it may. Of all assignments with such shares, this
+    approaches the one whose codes' scores have the greatest sum, as whose dual variables the offsets are.
 
     Args:
-        scores: ``(N, K)``, none negative.
+        scores: ``(N, K)``.
         shares: that each class should have ``(K,)``, their sum 1.
         slack: how far from that a share may be, relative to it.
 
     Returns:
-        the weights ``(K,)`` float32 that came nearest, and by how much the worst share then misses what it may be.
+        the offsets ``(K,)`` that came nearest, and by how much the worst share then misses what it may be.
     """
-    weights, best, missed = np.ones(len(shares), np.float32), None, np.inf
+    offsets, best, missed = np.zeros(len(shares), scores.dtype), None, np.inf
     least, most = shares * (1 - slack), shares * (1 + slack)
     for _ in range(BALANCE_ROUNDS):
-        found = np.bincount((scores * weights).argmax(1), minlength=len(shares)) / len(scores)
+        found = np.bincount((scores + offsets).argmax(1), minlength=len(shares)) / len(scores)
         off = np.abs(found - np.clip(found, least, most))
         if off.max() < missed:
-            best, missed = weights.copy(), off.max()
+            best, missed = offsets.copy(), off.max()
         if missed <= BALANCE_WITHIN:
             break
         for k in np.argsort(-off, kind="stable"):
-            rivals = scores * weights
-            rivals[:, k] = 0
-            needed = rivals.max(1) / np.maximum(scores[:, k], TINY)  # class k wins where its weight is more than this
-            won = np.mean(needed < weights[k])
+            rivals = scores + offsets
+            rivals[:, k] = -np.inf
+            needed = rivals.max(1) - scores[:, k]  # class k wins where its offset is greater
+            won = np.mean(needed < offsets[k])
             allowed = np.clip(won, least[k], most[k])
-            if allowed != won:
+            if allowed != won and len(shares) > 1:
                 place = min(int(allowed * len(scores)), len(scores) - 1)
-                goal = np.clip(np.partition(needed, place)[place], *WEIGHTS)
-                weights[k] *= (goal / weights[k]) ** BALANCE_STEP
+                offsets[k] += BALANCE_STEP * (np.partition(needed, place)[place] - offsets[k])
     return best, float(missed)

@@ -28,5 +28,5 @@ class LaplaceHead(GraphHead):
         right = np.ascontiguousarray(rows[:, given] @ onehot)
         solution = self._solved(lambda u: degrees[:, None] * u - inner @ u, right, degrees)
         scores = np.zeros((len(unknown), onehot.shape[1]), np.float32)
-        scores[unknown], scores[given] = np.maximum(solution, 0), onehot
+        scores[unknown], scores[given] = solution, onehot
         return scores / scores.sum(0)

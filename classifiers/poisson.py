@@ -23,6 +23,9 @@ class PoissonHead(GraphHead):
         degrees = weights.sum(0)
         right = np.zeros((weights.shape[0], onehot.shape[1]), np.float32)
         right[given] = onehot - onehot.mean(0)
-        solution = self._solved(lambda u: degrees[:, None] * u - weights @ u, right, degrees)
-        solution -= degrees @ solution / degrees.sum()
-        return np.maximum(solution, 0)  # of each code's scores, whose sum is 0, the highest is not negative
+        shares = degrees / degrees.sum()
+
+        def product(u: np.ndarray) -> np.ndarray:  # L + d dᵀ / sum(d), by which the second equation holds, too
+            return degrees[:, None] * (u + shares @ u) - weights @ u
+
+        return self._solved(product, right, degrees)

@@ -11,10 +11,10 @@ BLOCK = 1000  # codes whose kernel values are in memory at once
 
 
 class RBFSVCHead:
-    """scikit-learn's ``SVC`` (libsvm): a machine for each pair of classes, kernel exp(-gamma |a - b|² / (D v)).
+    """scikit-learn's ``SVC`` (libsvm): a machine for each pair of classes, kernel exp(-gamma |a - b|² / v).
 
-    D is the number of dimensions and v the variance of all numbers in the labelled codes: ``gamma=1`` is what
-    scikit-learn calls ``scale``, and means the same for codes of any size.
+    v is the sum of the dimensions' variances over the labelled codes, so half the mean squared distance of two of them:
+    ``gamma=1`` means the same for codes of any size. It is scikit-learn's ``scale`` where all dimensions have one mean.
 
     Args:
         C: the most that an example may weigh; ``auto`` chooses it by cross-validation within the labelled codes; 3 if
@@ -44,7 +44,7 @@ class RBFSVCHead:
     def _train(self, codes: np.ndarray, labels: np.ndarray, settings: dict) -> "RBFSVCHead":
         from sklearn.svm import SVC
 
-        scale = codes.shape[1] * codes.var(dtype=np.float64)
+        scale = codes.var(0, dtype=np.float64).sum()
         svc = SVC(C=settings["C"], gamma=settings["gamma"] / (scale or 1.0), cache_size=500).fit(codes, labels)
         # of two classes scikit-learn has the machine speak for the second, of more for the first of each pair
         sign = -1 if len(svc.classes_) == 2 else 1

@@ -6,19 +6,22 @@ import numpy as np
 
 from classifiers.choosing import choose_settings, held_out, require_positive_or_auto
 from classifiers.graph import kernel
-from classifiers.neighbours import nearest_codes
+from classifiers.neighbours import nearest_codes, whitened
 from classifiers.rbf_svc import RBFSVCHead
 from classifiers.supervision import SEMI_SUPERVISED, SUPERVISED, TRANSDUCTIVE, UNLABELLED, Nearest
 from datamodules.checks import require_whole
+
+GAMMA = 0.5  # of the kernel, fixed on validation images as the other settings are
 
 
 class SmoothedSVCHead:
     """:class:`~classifiers.rbf_svc.RBFSVCHead` on ``(own x, P^steps x)``: each code beside its smoothed self.
 
-    P replaces a code by the weighted mean of its nearest ones, as a simple graph convolution does (Wu et al. 2019,
-    arXiv 1902.07153), with the weights of :mod:`classifiers.graph`. Smoothed codes lie closely in clusters, for which a
-    few labels do; the codes themselves tell apart what lies in one cluster, once there are labels enough to say so. The
-    labels have no part in the smoothing, and a new code is smoothed by its nearest among those of the fit.
+    x is a code, whitened as for the graph (:func:`classifiers.neighbours.whitened`). P replaces it by the weighted mean
+    of its nearest ones, as a simple graph convolution does (Wu et al. 2019, arXiv 1902.07153), with the weights of
+    :mod:`classifiers.graph`. Smoothed codes lie closely in clusters, for which a few labels do; the codes themselves
+    tell apart what lies in one cluster, once there are labels enough to say so. The labels have no part in the
+    smoothing, and a new code is smoothed by its nearest among those of the fit.
 
     Args:
         neighbours: k, of which the means are.
@@ -26,7 +29,7 @@ class SmoothedSVCHead:
         own: how much a code itself counts beside its smoothed one; ``auto`` chooses it by cross-validation within the
             labelled codes; .6 if None.
         C: of the machine, as there.
-        gamma: of the machine, as there.
+        gamma: of the machine, as there; .5 if None.
     """
 
     supervision = (SEMI_SUPERVISED, TRANSDUCTIVE)
@@ -41,7 +44,7 @@ class SmoothedSVCHead:
     ):
         require_whole(**{"classifier.neighbours": neighbours, "classifier.steps": steps})
         self.neighbours, self.steps = neighbours, steps
-        self.machine = _OnPairs(own, RBFSVCHead(C, gamma))
+        self.machine = _OnPairs(own, RBFSVCHead(C, GAMMA if gamma is None else gamma))
 
     def check(self, n_labels: int, num_classes: int) -> None:
         """Raises ValueError for a number of classes that there is nothing to tell apart in."""
@@ -65,12 +68,12 @@ class SmoothedSVCHead:
 
     def _smooth(self, codes: np.ndarray, nearest: Nearest | None) -> np.ndarray:
         """Each code beside its smoothed self ``(N, 2D)``; ``almost (N, D)`` is what new codes are means of."""
-        self.codes = codes
+        self.codes, self.whiten = codes, whitened(codes)
         means = self._means(nearest_codes(codes, self.neighbours) if nearest is None else nearest)
-        self.almost = codes
+        own = self.almost = self.whiten(codes)
         for _ in range(self.steps - 1):
             self.almost = means @ self.almost
-        return np.concatenate([codes, means @ self.almost], axis=1)
+        return np.concatenate([own, means @ self.almost], axis=1)
 
     def _means(self, nearest: Nearest):
         """P: a row for each code with the weights of its nearest ones, which sum to 1."""
@@ -90,7 +93,7 @@ class SmoothedSVCHead:
         """The class of each code, ``(M,)``."""
         if nearest is None:
             nearest = nearest_codes(self.codes, self.neighbours, codes)
-        return self.machine.predict(np.concatenate([codes, self._means(nearest) @ self.almost], axis=1))
+        return self.machine.predict(np.concatenate([self.whiten(codes), self._means(nearest) @ self.almost], axis=1))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What :meth:`predict` needs beside the codes, to be stored."""

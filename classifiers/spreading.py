@@ -15,21 +15,21 @@ class SpreadingHead(GraphHead):
     scores, but in what is reported of labelled codes.
 
     Args:
-        alpha: how much of a score comes from the neighbours, the rest from the code's own label.
+        alpha: how much of a score comes from the neighbours, the rest from the code's own label. Scores fall off with
+            the distance from the labels, the faster the smaller it is.
+        tol: smaller than of the other heads, as scores far from all labels are small, and compared all the same.
         the others: the same as :class:`~classifiers.graph_head.GraphHead`.
     """
 
-    def __init__(self, alpha: float = 0.99, **shared):
+    def __init__(self, alpha: float = 0.98, tol: float = 1e-6, **shared):
         require_share(**{"classifier.alpha": alpha})
-        super().__init__(**shared)
+        super().__init__(tol=tol, **shared)
         self.alpha = np.float32(alpha)
 
     def scores(self, weights, given: np.ndarray, onehot: np.ndarray) -> np.ndarray:
         root = 1 / np.sqrt(weights.sum(0))[:, None]
         right = np.zeros((weights.shape[0], onehot.shape[1]), np.float32)
         right[given] = onehot
-        solution = self._solved(
-            lambda f: f - self.alpha * (root * (weights @ (root * f))), right, np.ones(len(right), np.float32)
-        )
-        scores = np.maximum(solution, 0)
+        diagonal = np.ones(len(right), np.float32)
+        scores = self._solved(lambda f: f - self.alpha * (root * (weights @ (root * f))), right, diagonal)
         return scores / scores.sum(0)

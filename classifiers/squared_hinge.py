@@ -1,8 +1,8 @@
 """Linear machines of the squared hinge loss, each class against the rest, all classes at once.
 
-The objective 1/2 |w|^2 + sum_i [a_i h(f_i) + b_i h(-f_i)] with f_i = w x_i and h(m) = max(0, 1 - m)^2 has a curvature of
-at most I + 2 sum_i (a_i + b_i) x_i x_i' (Boehning & Lindsay 1988), a matrix that is factored once for all steps, and for
-all classes where these share a_i + b_i. A step costs two products with x, where Newton's forms a matrix for each class.
+The objective 1/2 |w|^2 + sum_i [a_i h(f_i) + b_i h(-f_i)], where f_i = w x_i and h(m) = max(0, 1 - m)^2, has at most
+the curvature I + 2 sum_i (a_i + b_i) x_i x_i' (Boehning & Lindsay 1988): a matrix that is factored once for all steps,
+and for all classes where these share a_i + b_i. A step costs two products with x; Newton's, a matrix for each class.
 """
 
 import torch

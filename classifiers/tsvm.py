@@ -9,21 +9,21 @@ Over weights w_c of K machines, one a class against the rest, and soft labels P 
 
 with rows of P that sum to 1, and columns whose means are within ``slack`` of the classes' shares: the classes divide
 the codes among them, where ten machines that each keep their own share may disagree (Sindhwani & Keerthi 2006, "Large
-scale semi-supervised linear SVMs", section 3.4, has two classes). phi(x) ends in a 1, whose weight is regularised with the rest
-as liblinear has it: with U = 0 and linear features this is scikit-learn's ``LinearSVC``.
+scale semi-supervised linear SVMs", section 3.4, has two classes). phi(x) ends in a 1, whose weight is regularised like
+the rest, as liblinear has it: with U = 0 and linear features this is scikit-learn's ``LinearSVC``.
 
-The two blocks are minimised in turn, which never raises the objective; the temperature T falls by stages. P is an optimal
-transport with entropy between codes and classes, by Sinkhorn's iterations with the columns held to intervals (Cuturi 2013,
-arXiv 1306.0895; Chizat et al. 2018, arXiv 1607.05816, section 3.4); w takes accelerated steps (``squared_hinge``).
+The two are minimised in turn, which never raises the objective: P as an optimal transport between codes and classes, w
+by accelerated steps. The temperature T falls by stages.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from classifiers.optimal_transport import transport
 from classifiers.squared_hinge import curvature, descend, hinge
 from classifiers.supervision import SEMI_SUPERVISED, TRANSDUCTIVE, UNLABELLED
-from datamodules.checks import require_non_negative, require_one_of, require_positive, require_share, require_whole
+from datamodules.checks import require_one_of, require_positive, require_share, require_whole
 
 AUTO = "auto"
 RELATIVE_WEIGHTS = (10.0, 1.0, 0.0)  # unlabelled=auto: the first that cross-validation does not speak against
@@ -32,7 +32,6 @@ FOLDS = (0, 3, 5)
 POOL_IN_FOLDS = 3000  # unlabelled codes in a fit of cross-validation
 STEPS = 5  # of the weights, for each P
 MOST_STEPS = 2000  # of the weights, with the labelled codes alone
-MOST_SWEEPS, SHARES_TO = 500, 1e-4  # Sinkhorn's; relative, how exactly the shares are kept
 BLOCK = 5000  # codes whose features are in memory at once to predict
 
 
@@ -95,9 +94,11 @@ class TSVMHead:
         require_one_of(FOLDS, **{"classifier.cross_validate": cross_validate})
         if features % 2:
             raise ValueError(f"classifier.features={features}: expects an even number, a cosine and a sine each")
-        if unlabelled != AUTO:
-            require_non_negative(**{"classifier.unlabelled": unlabelled})
-        elif not cross_validate:
+        if hottest < coldest:
+            raise ValueError(f"classifier.hottest={hottest}: expects at least classifier.coldest={coldest}")
+        if unlabelled != AUTO and (type(unlabelled) not in (int, float) or not 0 <= unlabelled < np.inf):
+            raise ValueError(f"classifier.unlabelled={unlabelled}: expects auto or a number from 0")
+        if unlabelled == AUTO and not cross_validate:
             raise ValueError("classifier.unlabelled=auto: needs classifier.cross_validate of 3 or 5, or give a number")
         self.C, self.C_per_label, self.tol = 1.0 if C is None else C, C_per_label, tol
         self.features, self.width, self.random_state = features, width, random_state
@@ -164,9 +165,9 @@ class TSVMHead:
         return torch.cat([scale * angles.cos(), scale * angles.sin(), x.new_ones(len(x), 1)], 1)
 
     def _supervised(self, x: Tensor, truth: Tensor) -> Tensor:
-        """The weights ``(K, F + 1)`` float64 for the features ``(n, F + 1)`` of labelled codes with ``truth (K, n)``."""
-        c, start = self._c(len(x)), torch.zeros(len(truth), x.shape[1], dtype=torch.float64)
-        bound = curvature(x, x.new_full((len(x),), c))
+        """The weights ``(K, F + 1)`` float64 for labelled codes' features ``(n, F + 1)`` and ``truth (K, n)``."""
+        x, truth, c = x.double(), truth.double(), self._c(len(x))  # few codes: exact at little cost
+        start, bound = x.new_zeros(len(truth), x.shape[1]), curvature(x, x.new_full((len(x),), c))
         return descend(start, x, c * truth, c * (1 - truth), bound, MOST_STEPS, self.tol)[0]
 
     def _annealed(
@@ -198,8 +199,10 @@ class TSVMHead:
     def _cross_validated(self, x: Tensor, truth: Tensor, others: Tensor) -> float:
         """The relative weight of the unlabelled losses, and whether to warn. Held-out codes stand aside altogether."""
         self.warning = None
+        if not len(others):
+            return 0.0
         tried = RELATIVE_WEIGHTS if self.unlabelled == AUTO else (self.unlabelled, 0.0)
-        if not self.cross_validate or not len(others) or not tried[0] or truth.sum(1).min() < 2:
+        if not self.cross_validate or not tried[0] or truth.sum(1).min() < 2:
             return tried[0]
         fold = torch.empty(len(x), dtype=torch.int64)
         fold[truth.argmax(0).argsort(stable=True)] = torch.arange(len(x)) % self.cross_validate  # each class evenly
@@ -228,33 +231,3 @@ def worse(right: Tensor, other: Tensor) -> bool:
     difference: each ``(n,)`` bool (McNemar 1947)."""
     lost, won = int((other & ~right).sum()), int((right & ~other).sum())
     return lost - won > (lost + won) ** 0.5
-
-
-def transport(
-    gains: Tensor, temperature: float, shares: Tensor | None, slack: float, scaling: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The soft labels ``(K, N)`` that win most of the gains at that temperature, each code's of sum 1.
-
-    Args:
-        gains: ``(K, N)``, of a code in a class.
-        temperature: positive, in units of the gains.
-        shares: ``(K,)`` of the classes, or None for any.
-        slack: how far a class may be from its share, relative to it.
-        scaling: ``(K,)`` positive, of the classes, where Sinkhorn's iterations start.
-
-    Returns:
-        the soft labels, and the scaling that the iterations ended with.
-    """
-    logits = gains / temperature
-    kernel = (logits - logits.amax(0)).exp()
-    if shares is not None:
-        least, most = ((1 + sign * slack) * shares * kernel.shape[1] for sign in (-1, 1))
-        for _ in range(MOST_SWEEPS):
-            mass = kernel @ (1 / (scaling @ kernel))
-            new = mass.clamp(least, most) / mass
-            change = float((new / scaling - 1).abs().max())
-            scaling = new
-            if change < SHARES_TO:
-                break
-    soft = scaling[:, None] * kernel
-    return soft / soft.sum(0), scaling

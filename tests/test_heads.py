@@ -9,9 +9,11 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import SVC, LinearSVC
 
 from classifiers.auto import AutoHead
+from classifiers.choosing import held_out, stratified_folds
 from classifiers.knn import KNNHead
 from classifiers.linear_svc import LinearSVCHead
 from classifiers.logistic import LogisticHead
+from classifiers.neighbours import nearest_codes, whitened
 from classifiers.rbf_svc import RBFSVCHead
 from classifiers.self_training import SelfTrainingHead
 from classifiers.smoothed_svc import SmoothedSVCHead
@@ -77,15 +79,23 @@ def test_rbf_svc_is_scikit_learns(classes, gamma):
     few = Y[TRAIN] < classes
     codes, labels = X[TRAIN][few], Y[TRAIN][few]
     ours = RBFSVCHead(C=2.0, gamma=gamma).fit(codes, labels)
-    scale = codes.shape[1] * codes.var(dtype=np.float64)
-    theirs = SVC(C=2.0, gamma="scale" if gamma == 1 else gamma / scale).fit(codes, labels)
+    theirs = SVC(C=2.0, gamma=gamma / codes.var(0, dtype=np.float64).sum()).fit(codes, labels)
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+
+
+def test_rbf_svc_means_the_same_wherever_the_codes_lie():
+    far = X + 10 * np.arange(64, dtype=np.float32)
+    centred = far - far[TRAIN].mean(0)
+    here, there = (RBFSVCHead().fit(codes[TRAIN], Y[TRAIN]).predict(codes) for codes in (centred, far))
+    assert (here == there).mean() > 0.999
+    theirs = SVC(C=3, gamma="scale").fit(centred[TRAIN], Y[TRAIN])
+    assert (here == theirs.predict(centred)).mean() > 0.999
 
 
 def test_rbf_svc_stores_indices_of_codes_and_not_the_codes():
     head = RBFSVCHead().fit(X[TRAIN], Y[TRAIN])
     support = head.arrays()["support"]
-    np.testing.assert_array_equal(support, SVC(C=3, gamma="scale").fit(X[TRAIN], Y[TRAIN]).support_)
+    np.testing.assert_array_equal(support, SVC(C=3, gamma=1 / X[TRAIN].var(0).sum()).fit(X[TRAIN], Y[TRAIN]).support_)
     assert set(head.arrays()) == {"support", "of_each_class", "dual_coef", "intercept", "classes", "gamma"}
 
 
@@ -118,6 +128,47 @@ def test_self_training_chooses_by_the_labelled_codes_alone():
     labels = np.where(np.arange(len(Y)) < 100, Y, -1)
     chosen = SelfTrainingHead("auto").fit(X, labels).chosen
     assert chosen == LogisticHead("auto").fit(X[:100], Y[:100]).chosen != {}
+
+
+def dense_means(nearest, n):
+    """P of the smoothed SVM: the weights of the nearest codes, by the definition."""
+    weights = np.exp(-4 * (nearest.distances.astype(np.float64) / nearest.distances[:, -1:]) ** 2)
+    means = np.zeros((len(weights), n))
+    np.put_along_axis(means, nearest.indices.astype(np.int64), weights / weights.sum(1, keepdims=True), axis=1)
+    return means
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_smoothed_svc_is_a_machine_on_codes_beside_their_smoothed_selves(steps):
+    codes, new = X[:400], X[400:700]
+    labels = np.where(np.arange(400) < 60, Y[:400], -1)
+    head = SmoothedSVCHead(neighbours=6, steps=steps, own=0.5).fit(codes, labels)
+    near, near_new = nearest_codes(codes, 6), nearest_codes(codes, 6, new)
+    means = dense_means(near, 400)
+    own, new_own = whitened(codes)(codes), whitened(codes)(new)
+    smoothed = np.linalg.matrix_power(means, steps) @ own
+    new_smoothed = dense_means(near_new, 400) @ np.linalg.matrix_power(means, steps - 1) @ own
+    pairs, new_pairs = np.hstack([own / 2, smoothed]), np.hstack([new_own / 2, new_smoothed])
+    theirs = SVC(C=3, gamma=0.5 / pairs[:60].var(0).sum()).fit(pairs[:60], Y[:60])
+    intercept = head.machine.svc.learned["intercept"]
+    np.testing.assert_allclose(intercept, theirs.intercept_, atol=2e-3)  # libsvm's tol is 1e-3, and codes are float32
+    np.testing.assert_array_equal(head.predict(new), theirs.predict(new_pairs))
+    np.testing.assert_array_equal(head.transduction_[60:], theirs.predict(pairs[60:]))
+    more = nearest_codes(codes, 9), nearest_codes(codes, 9, new)  # of which the first six are taken
+    np.testing.assert_array_equal(head.fit(codes, labels, more[0]).predict(new, more[1]), theirs.predict(new_pairs))
+
+
+@pytest.mark.parametrize("own", [0.6, "auto"])
+def test_smoothed_svc_cross_validates_as_fits_of_each_fold_would(own):
+    labels = np.where(np.arange(400) < 60, Y[:400], -1)
+    folds, near = stratified_folds(labels), nearest_codes(X[:400], 10)
+    one_by_one = []
+    for held in folds:
+        masked = labels.copy()
+        masked[held] = -1
+        one_by_one.append(SmoothedSVCHead(own=own).fit(X[:400], masked, near).transduction_[held])
+    quick = held_out(SmoothedSVCHead(own=own), X[:400], labels, folds, near)
+    np.testing.assert_array_equal(quick, np.concatenate(one_by_one))
 
 
 def test_spread_trains_on_all_codes_as_they_were_spread():
@@ -158,6 +209,9 @@ def test_settings_that_nothing_was_chosen_for_say_so():
         (lambda: KNNHead(k=0), "classifier.k=0: expects a positive whole number"),
         (lambda: KNNHead(weights="square"), "classifier.weights=square: accepted are uniform, distance"),
         (lambda: KNNHead(k=11).check(10, 10), "classifier.k=11: there are only 10 labelled images"),
+        (lambda: SmoothedSVCHead(steps=0), "classifier.steps=0: expects a positive whole number"),
+        (lambda: SmoothedSVCHead(own=0), "classifier.own=0: expects a positive number, or auto"),
+        (lambda: SmoothedSVCHead().check(10, 1), "two classes or more"),
         (lambda: SelfTrainingHead(threshold=1), "classifier.threshold=1: expects a number from 0 to below 1"),
         (lambda: SelfTrainingHead(rounds=0), "classifier.rounds=0: expects a positive whole number"),
         (lambda: RBFSVCHead().check(10, 1), "two classes or more"),
