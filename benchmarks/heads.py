@@ -2,9 +2,9 @@
 
     python benchmarks/heads.py [--heads linear_svc laplace] [--n 10000 55000 65000] [--labels 100]
 
-Each in a process of its own, on codes drawn from ten Gaussians in 128 dimensions whose widths fall off as those of a VAE's
-codes do, with as many labels, the same number of each class. Their difficulty is not that of images: what a solver
-takes until it has converged may be different there.
+Each in a process of its own, on codes drawn from ten Gaussians in 128 dimensions whose widths fall off as those of a
+VAE's codes do, with as many labels, the same number of each class. Their difficulty is not that of images: what a
+solver takes until it has converged may be different there.
 
     graph      the nearest codes of all codes, found once for a fit, its transductive jobs apart
     new codes  the nearest codes of 10,000 others, likewise
@@ -22,7 +22,6 @@ import json
 import resource
 import sys
 import time
-from pathlib import Path
 
 # Nothing large is imported up here: Linux counts what a process's parent held to its memory.
 from scale import ROOT, used

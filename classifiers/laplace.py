@@ -6,7 +6,7 @@ from classifiers.graph_head import GraphHead
 
 
 class LaplaceHead(GraphHead):
-    """Harmonic functions on the graph (Zhu, Ghahramani and Lafferty 2003, equations 4 and 5).
+    """Harmonic functions on the graph (Zhu, Ghahramani and Lafferty 2003, section 2).
 
     ``u = y`` on labelled codes and ``L u = 0`` on the others, of which the blocks (u: unlabelled, l: labelled) are
 

@@ -23,8 +23,8 @@ def nearest_codes(
     """The k codes that are nearest to each query, by Euclidean distance once whitened; of equally near ones the first.
 
     A product in float32 picks the candidates, differences in float64 decide among them: ``|a|² + |b|² - 2 ab`` loses
-    what near-duplicates differ by. Where rounding might have cost a true neighbour its place among the candidates, the
-    distances to all codes are taken as differences.
+    what near-duplicates differ by. Where rounding might have cost a true neighbour its place among the candidates, all
+    codes that may be neighbours are.
 
     Args:
         codes: ``(N, D)`` float32.
@@ -45,6 +45,8 @@ def nearest_codes(
         raise ValueError(f"classifier.neighbours={k}: expects 1 to {available}, the number of codes to choose from")
     if not all(np.isfinite(given).all() for given in (codes, queries) if given is not None):
         raise ValueError("classifier: some codes are not finite numbers, and have no neighbours")
+    if torch.device(device).type == "mps":  # which has no float64
+        device = "cpu"
     transform = whitened(codes, whitening)
     points = torch.tensor(transform(codes), device=device)
     asked = points if among_themselves else torch.tensor(transform(queries), device=device)
@@ -57,22 +59,20 @@ def nearest_codes(
     distances = torch.empty(len(asked), k)
     for start in range(0, len(asked), rows):
         block = asked[start : start + rows]
-        own = torch.arange(start, start + len(block), device=device) if among_themselves else None
         shifted = block - centre
         approximate = torch.addmm(squares, shifted, centred.T, alpha=-2)  # squared, less the query's own square
         if among_themselves:
+            own = torch.arange(start, start + len(block), device=device)
             approximate.scatter_(1, own[:, None], torch.inf)
         values, candidates = approximate.topk(min(k + SPARE, available), largest=False)
         found, exact = _sorted_by_differences(points, block, candidates.sort(1).values, k)
         if candidates.shape[1] < available:
-            # what is no candidate is at least this far, whatever the roundings were
             norms = shifted.double().square().sum(1)
-            beyond = values[:, -1] + norms - unit * (norms.sqrt() + squares.max().double().sqrt()).square()
-            for row in torch.nonzero(exact[:, -1].double().square() * (1 + 1e-6) >= beyond).flatten().tolist():
-                everyone = torch.arange(len(points), device=device)[None]
-                if among_themselves:
-                    everyone = everyone[everyone != own[row]][None]
-                found[row], exact[row] = _sorted_by_differences(points, block[row : row + 1], everyone, k)
+            error = unit * (norms.sqrt() + squares.max().double().sqrt()).square()  # of approximate + norms, at most
+            within = exact[:, -1].double().square() * (1 + 1e-6) + error - norms  # above it no neighbour can be
+            for row in torch.nonzero(values[:, -1] <= within).flatten().tolist():
+                candidates = torch.nonzero(approximate[row] <= within[row]).T
+                found[row], exact[row] = _sorted_by_differences(points, block[row : row + 1], candidates, k)
         indices[start : start + rows], distances[start : start + rows] = found, exact
     return Nearest(indices.numpy(), distances.numpy())
 

@@ -6,7 +6,7 @@ from classifiers.graph_head import GraphHead
 
 
 class PoissonHead(GraphHead):
-    """Poisson learning (Calder, Cook, Thorpe and Slepčev 2020, equation 2.4).
+    """Poisson learning (Calder, Cook, Thorpe and Slepčev 2020, section 2).
 
         L u = sum_j (y_j - ȳ) δ_j,    sum_i d_i u_i = 0,
 

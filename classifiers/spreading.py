@@ -7,7 +7,7 @@ from datamodules.checks import require_share
 
 
 class SpreadingHead(GraphHead):
-    """Label spreading, or local and global consistency (Zhou et al. 2004, equation 3), solved instead of iterated.
+    """Label spreading, or local and global consistency (Zhou et al. 2004, section 2), solved instead of iterated.
 
         (I - α S) F = Y,    S = D^(-1/2) W D^(-1/2),
 

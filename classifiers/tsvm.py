@@ -26,10 +26,10 @@ from classifiers.supervision import SEMI_SUPERVISED, TRANSDUCTIVE, UNLABELLED
 from datamodules.checks import require_one_of, require_positive, require_share, require_whole
 
 AUTO = "auto"
-RELATIVE_WEIGHTS = (10.0, 1.0, 0.0)  # unlabelled=auto: the first that cross-validation does not speak against
+WORTHS = (1000.0, 0.0)  # unlabelled=auto: the first that cross-validation does not speak against
 PRIORS = ("uniform", "labels", "none")
 FOLDS = (0, 3, 5)
-POOL_IN_FOLDS = 3000  # unlabelled codes in a fit of cross-validation
+POOL_IN_FOLDS = 2000  # unlabelled codes in a fit of cross-validation
 STEPS = 5  # of the weights, for each P
 MOST_STEPS = 2000  # of the weights, with the labelled codes alone
 BLOCK = 5000  # codes whose features are in memory at once to predict
@@ -43,8 +43,8 @@ class TSVMHead:
         C_per_label: instead of C, which is this times the number of labels.
         features: how many random features, an even number: a kernel machine nearly. 0: the codes, a linear machine.
         width: the kernel's standard deviation, relative to the root mean square distance of the codes from their mean.
-        unlabelled: U times the number of unlabelled codes, relative to C times that of labelled ones. ``auto``: of
-            10, 1 and 0 by cross-validation.
+        unlabelled: as how many labelled codes all unlabelled ones together count: U is this times C over their number.
+            ``auto``: 1000, or 0 where cross-validation finds that they do harm.
         pool: how many unlabelled codes at most the fit looks at, a sample of those given.
         prior: the classes' shares among the unlabelled codes: ``uniform``, those of the ``labels``, or ``none`` kept.
         slack: how far a share may be from the prior, relative to it.
@@ -57,7 +57,7 @@ class TSVMHead:
         tol: relative change of the weights at which the fit to the labelled codes alone ends, where annealing starts.
         random_state: of the features and the sample.
 
-    After ``fit``: ``objectives``, the objective after each round, a list for each stage; ``chosen``, with the weight
+    After ``fit``: ``objectives``, the objective after each round, a list for each stage; ``chosen``, with the number
     that ``auto`` took; ``warning``, a line if cross-validation found that the unlabelled codes do harm, or None.
     """
 
@@ -70,12 +70,12 @@ class TSVMHead:
         features: int = 1000,
         width: float = 0.9,
         unlabelled: float | str = AUTO,
-        pool: int = 20_000,
+        pool: int = 10_000,
         prior: str = "uniform",
         slack: float = 0.2,
         hottest: float = 2.0,
         coldest: float = 0.1,
-        stages: int = 6,
+        stages: int = 12,
         rounds: int = 2,
         cross_validate: int = 3,
         tol: float = 1e-3,
@@ -124,9 +124,9 @@ class TSVMHead:
         self.directions = directions.astype(np.float32)
         x, others = self._features(codes[self.labelled]), self._features(codes[rest])
         truth = torch.nn.functional.one_hot(torch.from_numpy(places), len(self.classes)).T.to(x.dtype)
-        relative = self._cross_validated(x, truth, others[:POOL_IN_FOLDS])
-        self.weights, self.objectives = self._annealed(self._supervised(x, truth), x, truth, others, relative)
-        self.chosen = {"unlabelled": relative} if self.unlabelled == AUTO else {}
+        worth = self._cross_validated(x, truth, others[:POOL_IN_FOLDS])
+        self.weights, self.objectives = self._annealed(self._supervised(x, truth), x, truth, others, worth)
+        self.chosen = {"unlabelled": worth} if self.unlabelled == AUTO else {}
         return self._remember(codes, labels[self.labelled])
 
     def predict(self, codes: np.ndarray) -> np.ndarray:
@@ -171,15 +171,15 @@ class TSVMHead:
         return descend(start, x, c * truth, c * (1 - truth), bound, MOST_STEPS, self.tol)[0]
 
     def _annealed(
-        self, weights: Tensor, x: Tensor, truth: Tensor, others: Tensor, relative: float
+        self, weights: Tensor, x: Tensor, truth: Tensor, others: Tensor, worth: float
     ) -> tuple[Tensor, list[list[float]]]:
         """The weights with the unlabelled codes' features ``(N, F + 1)`` besides, from those without, and the objective
         after each round of each stage."""
         n, rest, c = len(x), len(others), self._c(len(x))
         objectives: list[list[float]] = []
-        if not rest or not relative:
+        if not rest or not worth:
             return weights, objectives
-        u = relative * c * n / rest
+        u = worth * c / rest
         x = torch.cat([x, others])
         f = weights.to(x.dtype) @ x.T
         bound = curvature(x, torch.cat([x.new_full((n,), c), x.new_full((rest,), u)]))
@@ -197,29 +197,29 @@ class TSVMHead:
         return weights, objectives
 
     def _cross_validated(self, x: Tensor, truth: Tensor, others: Tensor) -> float:
-        """The relative weight of the unlabelled losses, and whether to warn. Held-out codes stand aside altogether."""
+        """What the unlabelled codes are worth, and whether to warn of them. Held-out codes stand aside altogether."""
         self.warning = None
         if not len(others):
             return 0.0
-        tried = RELATIVE_WEIGHTS if self.unlabelled == AUTO else (self.unlabelled, 0.0)
+        tried = WORTHS if self.unlabelled == AUTO else (self.unlabelled, 0.0)
         if not self.cross_validate or not tried[0] or truth.sum(1).min() < 2:
             return tried[0]
         fold = torch.empty(len(x), dtype=torch.int64)
         fold[truth.argmax(0).argsort(stable=True)] = torch.arange(len(x)) % self.cross_validate  # each class evenly
-        right = {relative: torch.empty(len(x), dtype=torch.bool) for relative in tried}
+        right = {worth: torch.empty(len(x), dtype=torch.bool) for worth in tried}
         for held in (fold == k for k in range(self.cross_validate)):
             shown = x[~held], truth[:, ~held]
             start = self._supervised(*shown)
-            for relative in tried:
-                weights, _ = self._annealed(start, *shown, others, relative)
-                right[relative][held] = (weights.to(x.dtype) @ x[held].T).argmax(0) == truth[:, held].argmax(0)
+            for worth in tried:
+                weights, _ = self._annealed(start, *shown, others, worth)
+                right[worth][held] = (weights.to(x.dtype) @ x[held].T).argmax(0) == truth[:, held].argmax(0)
         if worse(right[tried[0]], right[0.0]):
-            with_them, without = (f"{right[relative].double().mean():.1%}" for relative in (tried[0], 0.0))
+            with_them, without = (f"{right[worth].double().mean():.1%}" for worth in (tried[0], 0.0))
             self.warning = (
                 f"classifier.unlabelled={tried[0]:g}: the unlabelled codes do harm, their clusters cross the classes; "
                 f"cross-validated accuracy on the labelled codes is {with_them} with them, {without} without"
             )
-        best = max(tried, key=lambda relative: int(right[relative].sum()))
+        best = max(tried, key=lambda worth: int(right[worth].sum()))
         return next(w for w in tried if not worse(right[w], right[best])) if self.unlabelled == AUTO else tried[0]
 
     def _c(self, n_labels: int) -> float:

@@ -31,7 +31,7 @@ for words in json.load(open("commands.json")):
 from contracts import check_dataset, check_distribution
 from contracts_head import check_head
 from contracts_model import check_loss, check_model
-from classifiers.knn import KNNHead
+from classifiers.nearest_mean import NearestMeanHead
 from datamodules.mnist import IdxImages
 from datamodules.two_moons import TwoMoons
 from lightning_modules.losses.smoothed import Smoothed
@@ -39,7 +39,7 @@ from lightning_modules.mmd_vae import MMDVAE
 from lightning_modules.networks import MLPDecoder, MLPEncoder
 check_dataset(IdxImages(64, 200, "data", "letters", list("abcdefghijklmnopqrstuvwxyz")))
 check_distribution(TwoMoons())
-check_head(KNNHead())
+check_head(NearestMeanHead())
 check_loss(Smoothed())
 check_model(lambda: MMDVAE(MLPEncoder((1, 8, 8), 4, [16]), MLPDecoder((1, 8, 8), 4, [16]), 4), (1, 8, 8))
 print("all contracts are kept")
@@ -98,7 +98,7 @@ def test_the_strangers_code_is_what_ran(copy):
     assert "its equilibrium 1.376" in smoothed["statement"]  # -(.9 log .45 + 1.1 log .55)
     heads = results(folder / "outputs" / "sweeps" / "heads")
     assert len({job["fit"] for job in heads.values()}) == 1
-    assert {job["choices"]["classifier"] for job in heads.values()} == {"linear_svc", "knn"}
+    assert {job["choices"]["classifier"] for job in heads.values()} == {"linear_svc", "nearest_mean"}
 
 
 def test_26_unequal_classes_go_through_fit_classifier_and_table(copy):

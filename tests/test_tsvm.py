@@ -14,7 +14,7 @@ from contracts_head import check_head
 X, Y = load_digits(return_X_y=True)
 X, Y = (X / 16).astype(np.float32), Y.astype(np.int64)
 LINEAR = {"features": 0, "unlabelled": 0.0, "cross_validate": 0, "tol": 1e-9}
-FIXED = {"features": 200, "unlabelled": 10.0, "cross_validate": 0, "C": 10.0}
+FIXED = {"features": 200, "unlabelled": 500.0, "cross_validate": 0, "C": 10.0}
 
 
 def few(labels: np.ndarray, per_class: int) -> np.ndarray:
@@ -69,7 +69,7 @@ def test_random_features_make_a_gaussian_kernel():
     np.testing.assert_allclose((phi * phi).sum(1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("setting", [{}, {"features": 0}, {"slack": 0.0}, {"prior": "none"}, {"unlabelled": 1000.0}])
+@pytest.mark.parametrize("setting", [{}, {"features": 0}, {"slack": 0.0}, {"prior": "none"}, {"unlabelled": 50_000.0}])
 def test_the_objective_never_rises_at_a_temperature(setting):
     head = TSVMHead(**FIXED | {"rounds": 8, "stages": 4} | setting).fit(X, few(Y, 5))
     assert [len(stage) for stage in head.objectives] == [8] * 4
@@ -131,7 +131,7 @@ def test_the_prior_may_come_from_the_labels():
     codes = rng.normal(0, 1, (1000, 1)).astype(np.float32)
     labels = np.full(1000, -1)
     labels[np.argsort(codes[:, 0])[[0, 1, 2, -1]]] = [0, 0, 0, 1]
-    setting = LINEAR | {"unlabelled": 1000.0, "slack": 0.0}
+    setting = LINEAR | {"unlabelled": 4000.0, "slack": 0.0}
     share = {p: TSVMHead(**setting, prior=p).fit(codes, labels).predict(codes).mean() for p in ("labels", "uniform")}
     assert share == pytest.approx({"labels": 0.25, "uniform": 0.5}, abs=0.03)
 
@@ -144,7 +144,7 @@ def test_two_long_gaussians_are_told_apart():
     labels = np.full_like(truth, -1)
     labels[ends] = truth[ends]
     assert LinearSVC(dual=False).fit(codes[ends], truth[ends]).score(unseen, unseen_truth) < 0.55
-    head = TSVMHead(C=1.0, features=0, unlabelled=100.0, hottest=20.0, rounds=5, cross_validate=0).fit(codes, labels)
+    head = TSVMHead(C=1.0, features=0, unlabelled=200.0, hottest=20.0, rounds=5, cross_validate=0).fit(codes, labels)
     assert (head.predict(unseen) == unseen_truth).mean() > 0.99
 
 
@@ -158,25 +158,25 @@ def test_unlabelled_digits_help():
 
 def test_it_warns_where_clusters_cross_the_classes():
     codes, truth = gap(0)
-    head = TSVMHead(**GAP, unlabelled=100.0).fit(codes, few(truth, 20))
-    assert "classifier.unlabelled=100: the unlabelled codes do harm" in head.warning
+    head = TSVMHead(**GAP, unlabelled=4000.0).fit(codes, few(truth, 20))
+    assert "classifier.unlabelled=4000: the unlabelled codes do harm" in head.warning
     assert head.chosen == {}
-    assert TSVMHead(**GAP, unlabelled=100.0, cross_validate=0).fit(codes, few(truth, 20)).warning is None
+    assert TSVMHead(**GAP, unlabelled=4000.0, cross_validate=0).fit(codes, few(truth, 20)).warning is None
 
 
 def test_auto_turns_the_unlabelled_codes_off_where_they_do_harm(monkeypatch):
-    monkeypatch.setattr("classifiers.tsvm.RELATIVE_WEIGHTS", (100.0, 0.0))
+    monkeypatch.setattr("classifiers.tsvm.WORTHS", (4000.0, 0.0))
     codes, truth = gap(0)
     labels = few(truth, 20)
     head = TSVMHead(**GAP).fit(codes, labels)
     assert head.chosen == {"unlabelled": 0.0}
-    assert "unlabelled=100" in head.warning
+    assert "unlabelled=4000" in head.warning
     alone = TSVMHead(**GAP, unlabelled=0.0, cross_validate=0).fit(codes, labels)
     assert torch.equal(head.weights, alone.weights)
 
 
 def test_it_does_not_warn_of_benign_codes_and_forgets_a_warning():
-    head = TSVMHead(**GAP, unlabelled=100.0)
+    head = TSVMHead(**GAP, unlabelled=4000.0)
     codes, truth = gap(0)
     assert head.fit(codes, few(truth, 20)).warning
     assert head.fit(X, few(Y, 6)).warning is None

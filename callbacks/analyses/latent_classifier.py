@@ -173,7 +173,7 @@ class LatentClassifier(Analysis):
         it is scored on. Neither knows a label: all draws share them."""
         if not getattr(self.classifier, "neighbours", None):
             return lambda _: {}
-        k = max(self.classifier.neighbours, NEIGHBOURS)
+        k = max(self.classifier.neighbours, min(NEIGHBOURS, len(given.codes) - 1))
         seen = f"train_and_{self.split}" if self.supervision == TRANSDUCTIVE else "train"
 
         def near(method: str) -> dict[str, Nearest]:
