@@ -27,6 +27,7 @@ from latent_lab.results import read_results
 from latent_lab.targets import ROOT
 
 COUNTS = (100, 600, 1000, 3000)
+PLAIN = "callbacks.analyses.latent_classifier.pictures=none"
 
 
 class Knob(NamedTuple):
@@ -47,6 +48,13 @@ class Knob(NamedTuple):
 
 KNOBS = {
     "linear_svc": Knob("classifier.C_per_label", ("5e-5", "1.5e-4", "5e-4", "1.5e-3", "5e-3")),
+    "rbf_svc": Knob("classifier.C", ("1", "3", "10"), ("classifier=rbf_svc",)),
+    "smoothed_svc": Knob("classifier.own", ("0.3", "0.6", "1.0"), ("classifier=smoothed_svc",)),
+    "smoothing": Knob("classifier.steps", ("8", "16", "32"), ("classifier=smoothed_svc",)),
+    "neighbours": Knob("classifier.neighbours", ("7", "10", "15"), ("classifier=laplace",)),
+    "slack": Knob("classifier.slack", ("0", "0.15", "0.3", "1"), ("classifier=laplace",)),
+    "spreading": Knob("classifier.alpha", ("0.9", "0.95", "0.98", "0.99"), ("classifier=spreading",)),
+    "tsvm": Knob("classifier.C", ("1.0", "5.0", "20.0"), ("classifier=tsvm",)),
     "likelihood": Knob("model.likelihood", ("gaussian", "bernoulli"), each=True),
     "rotation": Knob("model.corruption.rotation", ("2.5", "5.0", "10.0", "20.0", "30.0"), each=True),
 }
@@ -59,7 +67,7 @@ def tried(name: str, knob: Knob, draws: int, words: list[str]) -> list[dict]:
         SystemExit: with the command's exit code, if it is a mistake.
     """
     words = ["dataset=mnist,fashion", f"n_labels={','.join(map(str, COUNTS))}", f"label_seed=range({draws})",
-             "score_on=validation", "logger=none", *knob.words, f"{knob.setting}={','.join(knob.values)}",
+             "score_on=validation", "logger=none", PLAIN, *knob.words, f"{knob.setting}={','.join(knob.values)}",
              f"sweep=choose_{name}", *words]  # fmt: skip
     print(f"python train.py -m {' '.join(words)}", flush=True)
     done = subprocess.run([sys.executable, "train.py", "-m", *words], cwd=ROOT, stdout=subprocess.DEVNULL)
