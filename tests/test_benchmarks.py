@@ -196,3 +196,34 @@ def test_updates_of_fits_side_by_side_are_counted_while_all_train():
 def test_a_model_without_a_bare_update_is_named():
     with pytest.raises(TypeError, match="^Linear: no bare update"):
         steps.bare(torch.nn.Linear(2, 2))
+
+
+def test_a_knob_is_chosen_by_the_mean_over_counts_and_data_sets():
+    import choose
+
+    def result(dataset: str, n_labels: int, value: float, accuracy: float) -> dict:
+        return {"status": "ok", "choices": {"dataset": dataset}, "n_labels": n_labels,
+                "settings": {"classifier.C": value}, "metrics": {"accuracy": accuracy}}  # fmt: skip
+
+    results = [result(d, n, value, accuracy) for d in ("mnist", "fashion") for n in choose.COUNTS
+               for value, accuracy in ((0.5, 0.7 + 0.1 * (d == "mnist")), (2.0, 0.76))]  # fmt: skip
+    in_use = {"mnist": "0.5", "fashion": "0.5"}
+    shared = choose.table(choose.Knob("classifier.C", ("5e-1", "2.0", "9")), results, in_use)
+    assert "| 5e-1 | 80.00 | 80.00 | 80.00 | 80.00 | 70.00 |" in shared and "| 9 | nan | nan" in shared
+    assert shared.endswith("mnist and fashion: chosen 2.0, in use is 0.5, 1.00 below it in the mean")
+    each = choose.table(choose.Knob("classifier.C", ("5e-1", "2.0"), each=True), results, in_use)
+    assert "\nmnist: chosen 5e-1, which is in use\n" in each
+    assert each.endswith("\nfashion: chosen 2.0, in use is 0.5, 6.00 below it in the mean")
+
+
+def test_a_knob_that_there_is_not_is_a_mistake():
+    done = run("choose", "nosuch")
+    assert done.returncode == 2 and done.stderr.startswith("choose.py: nosuch: no such knob; there are linear_svc, ")
+
+
+def test_heads_are_measured_each_in_its_own_process():
+    done = run("heads", "--heads", "knn", "spreading", "--n", "300", "--labels", "30")
+    assert done.returncode == 0, done.stderr
+    rows = cells(done.stdout, "|")
+    assert rows["knn"][:3] == ["300", "–", "–"], "it has no graph"
+    assert rows["spreading"][1].endswith(" s") and rows["spreading"][-1].endswith(" MB")
