@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from latent_lab.command import read_command
 from latent_lab.mistakes import Mistake, fail
 from latent_lab.results import read_results
-from latent_lab.targets import ROOT
+from latent_lab.targets import ROOT, resolve
 
 COUNTS = (100, 600, 1000, 3000)
 PLAIN = "callbacks.analyses.latent_classifier.pictures=none"
@@ -73,8 +73,10 @@ def tried(name: str, knob: Knob, draws: int, words: list[str]) -> list[dict]:
     done = subprocess.run([sys.executable, "train.py", "-m", *words], cwd=ROOT, stdout=subprocess.DEVNULL)
     if done.returncode == 2:
         sys.exit(2)
-    outputs = Path(read_command("train", ["-m", *words]).jobs[0].config["paths"]["outputs"])
-    return read_results((ROOT / outputs) / "sweeps" / f"choose_{name}")
+    jobs = read_command("train", ["-m", *words]).jobs
+    folder = ROOT / jobs[0].config["paths"]["outputs"] / "sweeps" / f"choose_{name}"
+    ours = {job.name for job in jobs}  # of another model, say, or of more draws, an earlier sweep may have left there
+    return [result for result in read_results(folder) if result["job_name"] in ours]
 
 
 def table(knob: Knob, results: list[dict], in_use: dict[str, str]) -> str:
@@ -119,13 +121,14 @@ def written(value) -> str:
 
 
 def used(knob: Knob, words: list[str]) -> dict[str, str]:
-    """What conf/ has for each data set."""
+    """What conf/ has for each data set, or where it leaves that open, the class."""
     found = {}
     for dataset in ("mnist", "fashion"):
-        value = read_command("train", [f"dataset={dataset}", *knob.words, *words]).jobs[0].config
+        config = read_command("train", [f"dataset={dataset}", *knob.words, *words]).jobs[0].config
+        value, name = config, knob.setting.rpartition(".")[2]
         for part in knob.setting.split("."):
             value = value[part]
-        found[dataset] = str(value)
+        found[dataset] = str(resolve(config["classifier"]["_target_"]).usual[name] if value is None else value)
     return found
 
 

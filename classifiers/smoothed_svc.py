@@ -14,6 +14,9 @@ from datamodules.checks import require_whole
 GAMMA = 0.5  # of the kernel, fixed on validation images as the other settings are
 
 
+OWN = {"own": 0.6}  # if it is left open
+
+
 class SmoothedSVCHead:
     """:class:`~classifiers.rbf_svc.RBFSVCHead` on ``(own x, P^steps x)``: each code beside its smoothed self.
 
@@ -33,6 +36,7 @@ class SmoothedSVCHead:
     """
 
     supervision = (SEMI_SUPERVISED, TRANSDUCTIVE)
+    usual = OWN
 
     def __init__(
         self,
@@ -117,7 +121,7 @@ class _OnPairs:
 
     supervision = (SUPERVISED,)
     grids = {"own": (0.3, 0.6, 1.0)}  # the smoothest first
-    usual = {"own": 0.6}
+    usual = OWN
 
     def __init__(self, own: float | str | None, svc: RBFSVCHead):
         self.own, self.svc = self.usual["own"] if own is None else own, svc

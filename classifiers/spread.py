@@ -1,9 +1,11 @@
 """A supervised head trained on all codes, with the classes that a graph head spreads to them from the labels."""
 
+from functools import cached_property
+
 import numpy as np
 
 from classifiers.choosing import is_supervised
-from classifiers.supervision import Nearest
+from classifiers.supervision import UNLABELLED, Nearest
 
 
 class SpreadHead:
@@ -46,30 +48,42 @@ class SpreadHead:
                 head.check(n_labels, num_classes)
 
     def fit(self, codes: np.ndarray, labels: np.ndarray, nearest: Nearest | None = None) -> "SpreadHead":
-        """Trains on codes ``(N, D)`` with classes ``(N,)``, -1 where unknown; ``transduction_ (N,)`` as spread."""
+        """Trains on codes ``(N, D)`` with classes ``(N,)``, -1 where unknown."""
         on_a_graph = hasattr(self.spreader, "neighbours")
         self.spreader.fit(codes, labels, nearest) if on_a_graph else self.spreader.fit(codes, labels)
-        self.transduction_ = self.spreader.transduction_
-        self.classifier.fit(codes, self.transduction_)
+        self.classifier.fit(codes, self.spreader.transduction_)
+        known = np.flatnonzero(labels != UNLABELLED)
+        self._remember(codes, known, labels[known])
         both = {"spread": self.spreader, "classifier": self.classifier}
         self.converged = all(getattr(head, "converged", True) for head in both.values())
         self.chosen = {f"{k}.{n}": v for k, head in both.items() for n, v in getattr(head, "chosen", {}).items()}
         self.warning = "; ".join(filter(None, (getattr(head, "warning", None) for head in both.values()))) or None
         return self
 
+    @cached_property
+    def transduction_(self) -> np.ndarray:
+        """The class of each code of the fit ``(N,)``: as given, or what the second head, not the first, makes of it.
+        Made when it is asked for: that second head may be slow."""
+        classes = self.classifier.predict(self._codes)
+        classes[self._known] = self._labels
+        return classes
+
+    def _remember(self, codes: np.ndarray, known: np.ndarray, labels: np.ndarray) -> None:
+        self._codes, self._known, self._labels = codes, known, labels
+        vars(self).pop("transduction_", None)
+
     def predict(self, codes: np.ndarray, nearest: Nearest | None = None) -> np.ndarray:
         """The class of each code, ``(M,)``."""
         return self.classifier.predict(codes)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What :meth:`predict` needs beside the codes, and the classes of the codes it was fitted on, to be stored."""
-        small = np.min_scalar_type(self.transduction_.max())
-        return self.classifier.arrays() | {"spread": self.transduction_.astype(small)}
+        """The second head's, and which codes had a label, to be stored."""
+        return self.classifier.arrays() | {"spread_from": self._known, "spread_labels": self._labels}
 
     def restore(self, arrays: dict[str, np.ndarray], codes: np.ndarray) -> "SpreadHead":
         """Becomes the trained head that :meth:`arrays` was taken from, given the codes it was fitted on."""
-        self.transduction_ = arrays["spread"].astype(np.int64)
-        self.classifier.restore({name: array for name, array in arrays.items() if name != "spread"}, codes)
+        self.classifier.restore({k: v for k, v in arrays.items() if not k.startswith("spread_")}, codes)
+        self._remember(codes, arrays["spread_from"], arrays["spread_labels"])
         return self
 
 

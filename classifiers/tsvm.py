@@ -118,6 +118,7 @@ class TSVMHead:
         rest = np.flatnonzero(labels == UNLABELLED)
         if len(rest) > self.pool:
             rest = np.sort(rng.choice(rest, self.pool, replace=False))
+        self.looked_at = len(rest)
         self.classes, places = np.unique(labels[self.labelled], return_inverse=True)
         spread = self.width * np.sqrt(codes.var(0, dtype=np.float64).sum())
         directions = rng.standard_normal((self.features // 2, codes.shape[1])) / (spread or 1.0)

@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 from latent_lab.head_table import Block, Head
-from latent_lab.references import Reference, comparable
+from latent_lab.references import Reference
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws: a table needs none
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def accuracy_figure(tables: list[Block]) -> "Figure | None":
     styles = {model: STYLES[number % len(STYLES)] for number, model in enumerate(models)}
     figure = Figure(figsize=(5.4 * len(tables) + 2.2, 6), dpi=130, layout="constrained")
     for axes, block in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables, strict=True):
-        quoted = [r for r in comparable(block.dataset, block.counts) if block.counts[0] in r.figures]
+        quoted = [r for r in block.published if block.counts[0] in r.figures]
         _scale(axes, block, quoted)
         _draw_heads(axes, block, colours, styles)
         _draw_published(axes, block, quoted)

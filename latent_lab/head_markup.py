@@ -58,7 +58,7 @@ def markdown(tables: list[Block], split: str) -> list[str]:
             text += [f"{title}, how often in brackets:" if listed is head_table.chosen else f"{title}:", ""]
             text += [*(f"- {line}" for line in said), ""]
     counts = sorted({count for block in tables for count in block.counts})
-    if quoted := sources([block.dataset for block in tables], counts):
+    if quoted := sources([block.dataset for block in tables if block.published], counts):
         text += ["Published:", "", *(f"- {line}" for line in quoted), ""]
     return text[:-1]
 

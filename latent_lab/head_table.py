@@ -45,6 +45,7 @@ class Block(NamedTuple):
         rows: of each head, its cells by number of labels.
         over: over what the figures vary: ``draws``, ``seeds``.
         full: how many repetitions the fullest cell has.
+        published: what is quoted beside them: figures on test images, so nothing beside those on validation images.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class Block(NamedTuple):
     rows: dict[Head, dict[int, Cell]]
     over: list[str]
     full: int
+    published: list[Reference]
 
     def best(self, count: int) -> set[Head]:
         """The best mean of those that see what they are scored on, and of those that don't; of the heads with the most
@@ -87,7 +89,9 @@ def blocks(results: list[dict]) -> list[Block]:
         cells = {head: {row["n_labels"]: _cell(row) for row in of} for head, of in _heads(here, shown).items()}
         counts = sorted({row["n_labels"] for row in here})
         full = max(len(cell.values) for row in cells.values() for cell in row.values())
-        found.append(Block(dataset, counts, cells, over, full))
+        on_test = all(result.get("scored_on") in (None, "test") for result in results)
+        published = comparable(dataset, counts) if on_test else []
+        found.append(Block(dataset, counts, cells, over, full, published))
     return found
 
 
@@ -150,7 +154,7 @@ def lines(block: Block, means_only: bool = False) -> list[Line]:
         texts = [in_cell(block, row.get(count), means_only) for count in block.counts]
         bold = {3 + index for index, count in enumerate(block.counts) if head in best[count]}
         found.append(Line([*head, *texts], bold, False))
-    for reference in comparable(block.dataset, block.counts):
+    for reference in block.published:
         texts = [_quoted(reference, count, means_only) for count in block.counts]
         found.append(Line(["published", reference.name, reference.setting, *texts], set(), True))
     return found

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -214,6 +215,23 @@ def test_a_knob_is_chosen_by_the_mean_over_counts_and_data_sets():
     each = choose.table(choose.Knob("classifier.C", ("5e-1", "2.0"), each=True), results, in_use)
     assert "\nmnist: chosen 5e-1, which is in use\n" in each
     assert each.endswith("\nfashion: chosen 2.0, in use is 0.5, 6.00 below it in the mean")
+
+
+def test_what_an_earlier_sweep_left_is_not_averaged_in(tmp_path, monkeypatch):
+    import choose
+
+    monkeypatch.setattr(choose.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
+    knob = choose.Knob("classifier.k", ("1", "3"), ("classifier=knn",))
+    names = [job.name for job in choose.read_command("train", ["-m", "classifier=knn", "classifier.k=1,3",
+             "dataset=mnist,fashion", "n_labels=100,600,1000,3000", "label_seed=range(2)"]).jobs]  # fmt: skip
+    for name in names:
+        folder = tmp_path / "sweeps" / "choose_k" / name
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text('{"status": "ok"}')
+    assert len(names) == 32 and len(choose.tried("k", knob, 1, [f"paths.outputs={tmp_path}"])) == 16
+    assert choose.used(choose.KNOBS["rbf_svc"], []) == {"mnist": "3.0", "fashion": "3.0"}
+    assert choose.used(choose.KNOBS["smoothed_svc"], [])["mnist"] == "0.6"
+    assert choose.used(choose.KNOBS["rotation"], []) == {"mnist": "20.0", "fashion": "5.0"}
 
 
 def test_a_knob_that_there_is_not_is_a_mistake():

@@ -236,3 +236,14 @@ def test_places_are_moved_as_little_as_the_gap_asks_for():
     assert spread_out([0.2, 0.5, 0.8], LABEL_GAP) == [0.2, 0.5, 0.8]
     moved = spread_out([0.0, 0.0, 0.99, 0.995, 1.0], 0.1)
     assert moved == pytest.approx([0.05, 0.15, 0.75, 0.85, 0.95])
+
+
+def test_nothing_on_test_images_is_quoted_beside_figures_on_validation_images(tmp_path):
+    for split in ("test", "validation"):
+        write_job(tmp_path / split, "knn", 0.9, dataset="mnist", scored_on=split)
+        report.build(tmp_path / split)
+    test, validation = ((tmp_path / split / "results.md").read_text() for split in ("test", "validation"))
+    assert "| published | M1+M2 |" in test and "Published:" in test
+    assert "Validation accuracy in per cent" in validation and "ublished" not in validation
+    (block,) = blocks(read_results(tmp_path / "validation"))
+    assert "M1+M2" not in latex([block], "Validation") and not block.published

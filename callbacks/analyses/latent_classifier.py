@@ -42,7 +42,8 @@ class Head(Protocol):
     A head of a graph has ``neighbours``, how many nearest codes it wants, and takes them as ``nearest`` beside the
     codes, in ``fit`` and in ``predict``: they are found once for a fit. A head may have ``check(n_labels,
     num_classes)``, which raises ValueError before anything is trained if it can't take so many; and once fitted
-    ``converged``, ``chosen`` (its settings that cross-validation chose) and ``warning`` (a line that the result tells).
+    ``converged``, ``chosen`` (its settings that cross-validation chose), ``warning`` (a line that the result tells),
+    and ``looked_at``, how many of the unlabelled codes, where that is not all of them.
     """
 
     supervision: tuple[str, ...]
@@ -120,6 +121,11 @@ class LatentClassifier(Analysis):
         require_drawable(datamodule.class_counts, self.n_labels, self.label_seed, self.labels)
         if hasattr(self.classifier, "check"):
             self.classifier.check(self.n_labels, datamodule.num_classes)
+        seen = int(datamodule.class_counts.sum())
+        if self.supervision == TRANSDUCTIVE:
+            seen += len(getattr(datamodule, self.split).targets)
+        if (k := getattr(self.classifier, "neighbours", 0)) >= seen:
+            raise ValueError(f"classifier.neighbours={k}: there are only {seen} codes, {seen - 1} beside each")
 
     def run(self, fitted: Fitted) -> Outcome:
         codes = fitted.derived("codes", lambda: latent_codes(fitted.model, fitted.datamodule), CODES)
@@ -136,7 +142,7 @@ class LatentClassifier(Analysis):
             "labels": self.labels,
             "labels_sha256": indices_sha256(given.labelled),
             "supervision": self.supervision,
-            "unlabelled": int(np.sum(given.labels == UNLABELLED)),
+            "unlabelled": getattr(self.classifier, "looked_at", int(np.sum(given.labels == UNLABELLED))),
             "scored_on": self.score_on,
             "code_dims": int(codes["train_codes"].shape[1]),
             "confusion": confusion.tolist(),
