@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Hashable
 from typing import NamedTuple
 
-ENOUGH = 2  # standard errors beyond which a difference counts
+# Student's t, two-sided 95 %, of 1, 2, ... degrees of freedom: three seeds are two, and 4.3 standard errors
+QUANTILES = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12)
 
 
 class Difference(NamedTuple):
@@ -13,7 +14,7 @@ class Difference(NamedTuple):
 
     Attributes:
         mean: over the pairs; negative where the other is ahead.
-        error: its standard error; NaN from a single pair.
+        error: half the width of its 95 % interval; NaN from a single pair.
         pairs: how many (seed, draw of the labels) both have.
     """
 
@@ -24,14 +25,14 @@ class Difference(NamedTuple):
     @property
     def within_noise(self) -> bool:
         """Whether no difference has been shown."""
-        return math.isnan(self.error) or abs(self.mean) <= ENOUGH * self.error
+        return math.isnan(self.error) or abs(self.mean) <= self.error
 
 
 def difference(one: dict[tuple, float], other: dict[tuple, float]) -> Difference:
     """The paired difference of two heads' accuracies by (seed, draw).
 
-    The pairs are not independent: those of one seed share the fit, those of one draw the labels. So the error is the
-    largest of three: of the pairs taken singly, of the means of each seed, of the means of each draw.
+    The pairs are not independent: those of one seed share the fit, those of one draw the labels. So the interval is the
+    widest of three: of the pairs taken singly, of the means of each seed, of the means of each draw.
     """
     common = {key: one[key] - other[key] for key in one if key in other}
     if not common:
@@ -42,13 +43,15 @@ def difference(one: dict[tuple, float], other: dict[tuple, float]) -> Difference
         for key, value in common.items():
             parts.setdefault(key[position], []).append(value)
         groups.append([statistics.fmean(values) for values in parts.values()])
-    errors = [_standard_error(values) for values in groups if len(values) > 1]
+    errors = [_half_width(values) for values in groups if len(values) > 1]
     return Difference(statistics.fmean(common.values()), max(errors, default=math.nan), len(common))
 
 
-def _standard_error(values: list[float]) -> float:
+def _half_width(values: list[float]) -> float:
+    """Of the 95 % interval of the mean, by Student's t."""
     mean = math.fsum(values) / len(values)  # statistics.stdev reckons in fractions: seconds for 10,000 jobs
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+    return QUANTILES[min(len(values) - 1, len(QUANTILES)) - 1] * error
 
 
 def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names: dict[Hashable, str]) -> str:
@@ -66,13 +69,17 @@ def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names:
     ranked = sorted(((found, head) for head, found in rivals.items() if found.pairs), key=lambda pair: pair[0].mean)
     near = [(found, head) for found, head in ranked if found.within_noise or found.mean < 0]
     counts = {found.pairs for found, _ in near or ranked[:1]}
-    if near:
+    if ranked and all(found.pairs == 1 for found, _ in ranked):
+        found, head = ranked[0]
+        text += f"; next is {_behind(names[head], found, counts)}, by one draw and one fit, which show little"
+        counts = set()
+    elif near:
         text += "; not shown to be better than " + ", ".join(
             _behind(names[head], found, counts) for found, head in near
         )
     elif ranked:
         text += "; next is " + _behind(names[ranked[0][1]], ranked[0][0], counts)
-    text += f"; {_pairs(counts.pop())}" if len(counts) == 1 else ""
+    text += f"; {_pairs(*counts)}" if len(counts) == 1 else ""
     return text + (f"; without a common pair: {', '.join(apart)}" if apart else "")
 
 

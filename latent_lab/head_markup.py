@@ -18,7 +18,7 @@ WORDS = (
 )
 PAIRED = (
     "Differences are means over pairs of the same draw of labels and the same seed, in points of per cent, ± the "
-    "largest of their standard errors over pairs, draws and seeds; within two of these no difference is shown. "
+    "largest half-width of their 95 % intervals (Student's t) over pairs, draws and seeds: within it none is shown. "
     "Transductive heads are compared with each other only."
 )
 LATEX_CHARACTERS = {

@@ -89,4 +89,4 @@ def test_a_terminal_shows_several_heads_as_one_table_and_one_head_as_before(tmp_
     report.show(tmp_path)
     out = capsys.readouterr().out
     assert "precision %" not in out and "mnist, accuracy %" in out
-    assert "mnist, 100 labels: best is tsvm, 60.00; not shown to be better than knn (10.00 behind); 1 pair" in out
+    assert "mnist, 100 labels: best is tsvm, 60.00; next is knn (10.00 behind), by one draw and one fit" in out
