@@ -65,7 +65,7 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
         coming = planned and progress.show(folder, results)
         if not (coming and settings["watch"]):
             if into:
-                page.write_into(into, folder.resolve().name, results, report.tables(results))
+                page.write_into(into, folder.resolve().name, results, report.tables(results, shortest=True))
                 print(f"tables put into {into}")
             return 0 if results and not coming and all(result["status"] == "ok" for result in results) else 1
         time.sleep(WATCHED_EVERY)

@@ -101,13 +101,16 @@ def _markdown(folder: Path, results: list[dict], figures: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tables(results: list[dict]) -> list[str]:
-    """The tables of a sweep as lines of Markdown: of few labels the heads against each other first."""
+def tables(results: list[dict], shortest: bool = False) -> list[str]:
+    """The tables of a sweep as lines of Markdown: of few labels the heads against each other first; then, unless the
+    ``shortest`` are asked for, which say the same in a fifth of the lines, a row a setting."""
     lines = []
     for kind in kinds(results):
         if heads := heads_of(kind):
             lines += [*markdown(heads, _split(kind)), ""]
     for kind in kinds(results):
+        if shortest and heads_of(kind):
+            continue
         header, rows, over = _table(kind)
         lines += [*markdown_table(header, rows), "", *_footnotes(kind, over), ""]
     return lines[:-1]
