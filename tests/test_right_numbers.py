@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from commands import DIGITS, IMAGES, ON_CPU, POINTS, checkpoint_of, fit_of, fits_of, record_of, run, same
 
+from callbacks.analyses import latent_classifier
 from callbacks.analyses.latent_classifier import LatentClassifier
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.pictures import Pictures
@@ -366,8 +367,8 @@ def test_a_metric_that_was_given_is_not_overwritten(found, monkeypatch, second, 
     shutil.rmtree(outputs / "runs")
     monkeypatch.setattr(LatentClassifier, "headline", {})
     if not second:
-        scores = LatentClassifier._scores
-        monkeypatch.setattr(LatentClassifier, "_scores", lambda *a: ({"test_elbo": 1.0}, scores(*a)[1]))
+        scores = latent_classifier.classification_metrics
+        monkeypatch.setattr(latent_classifier, "classification_metrics", lambda *a: ({"test_elbo": 1.0}, scores(*a)[1]))
     trained(outputs, *words, *([f"+callbacks.analyses.again={{{CLASSIFIER}}}"] if second else []), code=1)
     assert f"{message} analysis gave; leave one out" in the_result(outputs)["error"]
 
