@@ -368,7 +368,12 @@ def test_a_metric_that_was_given_is_not_overwritten(found, monkeypatch, second, 
     monkeypatch.setattr(LatentClassifier, "headline", {})
     if not second:
         scores = latent_classifier.classification_metrics
-        monkeypatch.setattr(latent_classifier, "classification_metrics", lambda *a: ({"test_elbo": 1.0}, scores(*a)[1]))
+
+        def with_another(*given):
+            metrics, confusion = scores(*given)
+            return metrics | {"test_elbo": 1.0}, confusion
+
+        monkeypatch.setattr(latent_classifier, "classification_metrics", with_another)
     trained(outputs, *words, *([f"+callbacks.analyses.again={{{CLASSIFIER}}}"] if second else []), code=1)
     assert f"{message} analysis gave; leave one out" in the_result(outputs)["error"]
 
