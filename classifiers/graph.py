@@ -26,13 +26,16 @@ def kernel(distances: np.ndarray) -> np.ndarray:
 
 def graph_weights(nearest: Nearest):
     """The symmetric weights W, scipy's CSR ``(N, N)`` float32, of codes with the k nearest of each ``(N, k)``."""
+    half = rows_of(nearest.indices, kernel(nearest.distances).astype(np.float32) / 2, len(nearest.indices))
+    return (half + half.T.tocsr()).tocsr()
+
+
+def rows_of(indices: np.ndarray, weights: np.ndarray, columns: int):
+    """scipy's CSR ``(M, columns)`` with the weights ``(M, k)`` at the indices ``(M, k)`` of each row."""
     from scipy import sparse
 
-    n, k = nearest.indices.shape
-    ends = np.arange(0, n * k + 1, k, dtype=np.int32)
-    half = kernel(nearest.distances).ravel().astype(np.float32) / 2
-    weights = sparse.csr_array((half, nearest.indices.ravel(), ends), shape=(n, n))
-    return (weights + weights.T.tocsr()).tocsr()
+    ends = np.arange(0, weights.size + 1, weights.shape[1], dtype=np.int32)
+    return sparse.csr_array((weights.ravel(), indices.ravel(), ends), shape=(len(weights), columns))
 
 
 def tied(weights, codes: np.ndarray, part: np.ndarray, sources: np.ndarray, targets: np.ndarray):

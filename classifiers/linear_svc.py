@@ -1,10 +1,10 @@
 """The linear support vector machine on latent codes, as the few-label exercise states it."""
 
-import warnings
-
 import numpy as np
 
+from classifiers.checks import require_one_strength, require_two_classes
 from classifiers.choosing import choose_settings, require_positive_or_auto
+from classifiers.convergence import fitted_to_the_end
 from classifiers.supervision import SUPERVISED, require_labelled
 from datamodules.checks import require_one_of, require_positive
 
@@ -40,8 +40,7 @@ class LinearSVCHead:
         max_iter: int = 1000,
         random_state: int = 0,
     ):
-        if C is not None and C_per_label is not None:
-            raise ValueError(f"classifier.C={C} classifier.C_per_label={C_per_label}: give one, and null for the other")
+        require_one_strength(C, C_per_label)
         self.C, self.C_per_label = 1.0 if C is None else C, C_per_label
         require_positive_or_auto(**{"classifier.C": self.C})
         positive = {"C_per_label": C_per_label, "tol": tol, "max_iter": max_iter}
@@ -52,12 +51,10 @@ class LinearSVCHead:
 
     def check(self, n_labels: int, num_classes: int) -> None:
         """Raises ValueError for a number of classes that there is nothing to tell apart in."""
-        if num_classes < 2:
-            raise ValueError(f"classifier: a linear machine tells two classes or more apart, there is {num_classes}")
+        require_two_classes("a linear machine tells two classes or more apart", num_classes)
 
     def fit(self, codes: np.ndarray, labels: np.ndarray) -> "LinearSVCHead":
         """Trains on codes ``(N, D)`` with classes ``(N,)``, all of them known."""
-        from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import LinearSVC
 
         require_labelled("classifier", labels)
@@ -73,10 +70,7 @@ class LinearSVCHead:
             max_iter=self.max_iter,
             random_state=self.random_state,
         )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            self.svc.fit(self._scaled(codes), labels)
-        self.converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+        self.converged = fitted_to_the_end(self.svc, self._scaled(codes), labels)
         return self
 
     def predict(self, codes: np.ndarray) -> np.ndarray:

@@ -1,10 +1,10 @@
 """Logistic regression on latent codes: linear as the support vector machine is, with probabilities."""
 
-import warnings
-
 import numpy as np
 
+from classifiers.checks import require_two_classes
 from classifiers.choosing import choose_settings, require_positive_or_auto
+from classifiers.convergence import fitted_to_the_end
 from classifiers.supervision import SUPERVISED, require_labelled
 from datamodules.checks import require_whole
 
@@ -29,8 +29,7 @@ class LogisticHead:
 
     def check(self, n_labels: int, num_classes: int) -> None:
         """Raises ValueError for a number of classes that there is nothing to tell apart in."""
-        if num_classes < 2:
-            raise ValueError(f"classifier: a regression tells two classes or more apart, there is {num_classes}")
+        require_two_classes("a regression tells two classes or more apart", num_classes)
 
     def fit(self, codes: np.ndarray, labels: np.ndarray) -> "LogisticHead":
         """Trains on codes ``(N, D)`` with classes ``(N,)``, all of them known."""
@@ -46,12 +45,7 @@ class LogisticHead:
 
     def _trained(self, estimator, codes: np.ndarray, labels: np.ndarray):
         """The estimator, fitted; whether lbfgs stopped too early goes into ``converged``."""
-        from sklearn.exceptions import ConvergenceWarning
-
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            estimator.fit(codes, labels)
-        self.converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+        self.converged = fitted_to_the_end(estimator, codes, labels)
         return estimator
 
     def predict(self, codes: np.ndarray) -> np.ndarray:

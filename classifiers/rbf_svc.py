@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from classifiers.checks import require_two_classes
 from classifiers.choosing import choose_settings, require_positive_or_auto
 from classifiers.supervision import SUPERVISED, require_labelled
 
@@ -32,8 +33,7 @@ class RBFSVCHead:
 
     def check(self, n_labels: int, num_classes: int) -> None:
         """Raises ValueError for a number of classes that there is nothing to tell apart in."""
-        if num_classes < 2:
-            raise ValueError(f"classifier: a machine tells two classes or more apart, there is {num_classes}")
+        require_two_classes("a machine tells two classes or more apart", num_classes)
 
     def fit(self, codes: np.ndarray, labels: np.ndarray) -> "RBFSVCHead":
         """Trains on codes ``(N, D)`` with classes ``(N,)``, all of them known."""

@@ -5,15 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from classifiers.choosing import choose_settings, held_out, require_positive_or_auto
-from classifiers.graph import kernel
+from classifiers.graph import kernel, rows_of
 from classifiers.neighbours import nearest_codes, whitened
 from classifiers.rbf_svc import RBFSVCHead
 from classifiers.supervision import SEMI_SUPERVISED, SUPERVISED, TRANSDUCTIVE, UNLABELLED, Nearest
 from datamodules.checks import require_whole
 
 GAMMA = 0.5  # of the kernel, fixed on validation images as the other settings are
-
-
 OWN = {"own": 0.6}  # if it is left open
 
 
@@ -81,13 +79,9 @@ class SmoothedSVCHead:
 
     def _means(self, nearest: Nearest):
         """P: a row for each code with the weights of its nearest ones, which sum to 1."""
-        from scipy import sparse
-
         weights = kernel(nearest.distances[:, : self.neighbours])
         weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-        ends = np.arange(0, weights.size + 1, self.neighbours)
-        indices = nearest.indices[:, : self.neighbours].ravel()
-        return sparse.csr_array((weights.ravel(), indices, ends), shape=(len(weights), len(self.codes)))
+        return rows_of(nearest.indices[:, : self.neighbours], weights, len(self.codes))
 
     def _transduce(self, pairs: np.ndarray, known: np.ndarray) -> None:
         self.transduction_ = self.machine.predict(pairs)

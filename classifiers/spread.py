@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from classifiers.choosing import is_supervised
+from classifiers.choosing import fit, is_supervised
 from classifiers.supervision import UNLABELLED, Nearest
 
 
@@ -49,8 +49,7 @@ class SpreadHead:
 
     def fit(self, codes: np.ndarray, labels: np.ndarray, nearest: Nearest | None = None) -> "SpreadHead":
         """Trains on codes ``(N, D)`` with classes ``(N,)``, -1 where unknown."""
-        on_a_graph = hasattr(self.spreader, "neighbours")
-        self.spreader.fit(codes, labels, nearest) if on_a_graph else self.spreader.fit(codes, labels)
+        fit(self.spreader, codes, labels, nearest)
         self.classifier.fit(codes, self.spreader.transduction_)
         known = np.flatnonzero(labels != UNLABELLED)
         self._remember(codes, known, labels[known])

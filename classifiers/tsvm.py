@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from classifiers.checks import require_one_strength, require_two_classes
 from classifiers.optimal_transport import transport
 from classifiers.squared_hinge import curvature, descend, hinge
 from classifiers.supervision import SEMI_SUPERVISED, TRANSDUCTIVE, UNLABELLED
@@ -81,8 +82,7 @@ class TSVMHead:
         tol: float = 1e-3,
         random_state: int = 0,
     ):
-        if C is not None and C_per_label is not None:
-            raise ValueError(f"classifier.C={C} classifier.C_per_label={C_per_label}: give one, and null for the other")
+        require_one_strength(C, C_per_label)
         positive = {"C": C, "C_per_label": C_per_label, "width": width, "tol": tol}
         positive |= {"hottest": hottest, "coldest": coldest}
         require_positive(**{f"classifier.{name}": value for name, value in positive.items() if value is not None})
@@ -108,8 +108,7 @@ class TSVMHead:
 
     def check(self, n_labels: int, num_classes: int) -> None:
         """Raises ValueError for a number of classes that there is nothing to tell apart in."""
-        if num_classes < 2:
-            raise ValueError(f"classifier: a machine of one class against the rest needs two, there is {num_classes}")
+        require_two_classes("a machine of one class against the rest needs two", num_classes)
 
     def fit(self, codes: np.ndarray, labels: np.ndarray) -> "TSVMHead":
         """Trains on codes ``(N, D)`` with classes ``(N,)``, -1 for unlabelled."""

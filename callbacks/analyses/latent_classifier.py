@@ -131,10 +131,11 @@ class LatentClassifier(Analysis):
         codes = fitted.derived("codes", lambda: latent_codes(fitted.model, fitted.datamodule), CODES)
         given = self._given(codes)
         near = self._near(codes, given, fitted, fitted.derived)
+        to_fit, to_predict = near("fit"), {} if self.supervision == TRANSDUCTIVE else near("predict")
         start = time.perf_counter()
-        self.classifier.fit(given.codes, given.labels, **near("fit"))
+        self.classifier.fit(given.codes, given.labels, **to_fit)
         self._warn()
-        predicted = self._predicted(codes, near)
+        predicted = self._predicted(codes, to_predict)
         class_names = fitted.datamodule.class_names
         metrics, confusion = classification_metrics(predicted, codes[f"{self.split}_targets"], len(class_names))
         seconds = time.perf_counter() - start
@@ -159,7 +160,8 @@ class LatentClassifier(Analysis):
         codes = latent_codes(fitted.model, fitted.datamodule)
         given = self._given(codes)
         self.classifier.restore(stored(STORED), given.codes)
-        predicted = self._predicted(codes, self._near(codes, given, fitted, lambda _, make, by: make()))
+        near = self._near(codes, given, fitted, lambda _, make, by: make())
+        predicted = self._predicted(codes, {} if self.supervision == TRANSDUCTIVE else near("predict"))
         return classification_metrics(predicted, codes[f"{self.split}_targets"], fitted.datamodule.num_classes)[0]
 
     def _given(self, codes: dict[str, np.ndarray]) -> "Given":
@@ -191,12 +193,12 @@ class LatentClassifier(Analysis):
 
         return near
 
-    def _predicted(self, codes: dict[str, np.ndarray], near: Callable[[str], dict]) -> np.ndarray:
+    def _predicted(self, codes: dict[str, np.ndarray], near: dict[str, Nearest]) -> np.ndarray:
         """The classes of the images that are scored."""
         scored = codes[f"{self.split}_codes"]
         if self.supervision == TRANSDUCTIVE:
             return self.classifier.transduction_[-len(scored) :]
-        return self.classifier.predict(scored, **near("predict"))
+        return self.classifier.predict(scored, **near)
 
     def _said(self) -> str:
         """What was done, for a picture: ``LinearSVCHead, 100 labels (draw 0), supervised``."""
