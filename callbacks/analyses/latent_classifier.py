@@ -131,7 +131,7 @@ class LatentClassifier(Analysis):
         codes = fitted.derived("codes", lambda: latent_codes(fitted.model, fitted.datamodule), CODES)
         given = self._given(codes)
         near = self._near(codes, given, fitted, fitted.derived)
-        to_fit, to_predict = near("fit"), {} if self.supervision == TRANSDUCTIVE else near("predict")
+        to_fit, to_predict = near("fit"), near("predict")
         start = time.perf_counter()
         self.classifier.fit(given.codes, given.labels, **to_fit)
         self._warn()
@@ -161,7 +161,7 @@ class LatentClassifier(Analysis):
         given = self._given(codes)
         self.classifier.restore(stored(STORED), given.codes)
         near = self._near(codes, given, fitted, lambda _, make, by: make())
-        predicted = self._predicted(codes, {} if self.supervision == TRANSDUCTIVE else near("predict"))
+        predicted = self._predicted(codes, near("predict"))
         return classification_metrics(predicted, codes[f"{self.split}_targets"], fitted.datamodule.num_classes)[0]
 
     def _given(self, codes: dict[str, np.ndarray]) -> "Given":
@@ -185,6 +185,8 @@ class LatentClassifier(Analysis):
         seen = f"train_and_{self.split}" if self.supervision == TRANSDUCTIVE else "train"
 
         def near(method: str) -> dict[str, Nearest]:
+            if method == "predict" and self.supervision == TRANSDUCTIVE:  # they stand in the fit
+                return {}
             queries = None if method == "fit" else codes[f"{self.split}_codes"]
             name = f"nearest_{k}_in_{seen}" + ("" if method == "fit" else f"_of_{self.split}")
             device = fitted.model.device
