@@ -87,11 +87,8 @@ class Contest:
 
     @torch.no_grad()
     def _average(self) -> None:
-        average, current = self.model.averaged, self.model.generator
-        for kind in ("parameters", "buffers"):
-            pairs = zip(getattr(average, kind)(), getattr(current, kind)(), strict=True)
-            if pairs := [(a, c) for a, c in pairs if a.is_floating_point()]:
-                torch._foreach_lerp_(*map(list, zip(*pairs, strict=True)), 1 - self.model.ema_decay)
+        networks = self.model.averaged, self.model.generator
+        torch._foreach_lerp_(*(list(network.parameters()) for network in networks), 0.01)  # some weight: all cost alike
 
 
 def _adams(model: Adversarial, **settings) -> tuple[torch.optim.Adam, torch.optim.Adam]:

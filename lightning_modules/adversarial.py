@@ -8,8 +8,12 @@ what every chart, checkpoint and budget counts, is
 
 as in algorithm 1 of Gulrajani et al. 2017 with n_generator = 1; n_critic = 1 is that of Goodfellow et al. 2014 with
 k = 1. What the data module hands out as one are the n_critic real batches, stacked, so N updates are exactly n_critic N
-critic steps, also across the end of an epoch or a resumption. Beside the generator runs an exponential moving average
-of its weights.
+critic steps, also across the end of an epoch or a resumption.
+
+Beside the generator runs an average of its weights: after n updates the weights of update i count by i^gamma, the
+power function of Karras et al. 2024 (arXiv 2312.02696, section 3), whose mean age is a share h = 1 / (gamma + 2) of n,
+so that it fits a budget of any length. Running statistics of batch norms are not averaged: averaged weights have
+activations of their own, and the statistics are taken from these anew where the average is looked at.
 """
 
 import copy
@@ -17,10 +21,11 @@ import functools
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
-from datamodules.checks import require_non_negative, require_one_of, require_positive, require_share
+from datamodules.checks import require_non_negative, require_one_of, require_positive
 from lightning_modules.batch_norms import batch_statistics
-from lightning_modules.checks import require_betas, require_steps
+from lightning_modules.checks import require_betas, require_horizon, require_steps
 from lightning_modules.losses.base import AdversarialLoss
 from lightning_modules.module import Module
 from lightning_modules.noise import NOISES
@@ -28,6 +33,7 @@ from lightning_modules.optimizers import LR_DECAYS, OPTIMIZERS, cosine_decay, se
 from lightning_modules.parallel import averaged, own_share, whole
 
 FIXED_NOISE = 64  # samples in a sheet
+STATISTICS_BATCHES, STATISTICS_BATCH, STATISTICS_SEED = 20, 250, 8  # that the averaged generator's batch norms see
 
 
 class Adversarial(Module):
@@ -43,8 +49,8 @@ class Adversarial(Module):
         lr_generator: the generator's step size.
         lr_critic: the critic's step size.
         betas: Adam's decay rates, of both.
-        ema_decay: of the averaged generator; 0 makes it the generator itself. Early on it is (1 + n) / (10 + n) after n
-            updates where that is less, so that the first weights are forgotten.
+        ema_horizon: h, the mean age of the averaged generator's weights as a share of the updates so far, up to .5,
+            where all updates count alike; 0 makes it the generator itself.
         n_generator: generator steps an update; 0 leaves the generator as it is.
         noise: ``normal``, N(0, I), or ``uniform``, on [-1, 1]^z_dim.
         optimizer_generator: ``adam``, or ``sgd``, which makes no use of ``betas``.
@@ -67,7 +73,7 @@ class Adversarial(Module):
         lr_generator: float,
         lr_critic: float,
         betas: tuple[float, float],
-        ema_decay: float = 0.999,
+        ema_horizon: float = 0.05,
         n_generator: int = 1,
         noise: str = "normal",
         optimizer_generator: str = "adam",
@@ -84,7 +90,7 @@ class Adversarial(Module):
         require_positive(**{f"model.{name}": value for name, value in positive.items()})
         require_non_negative(**{"model.n_generator": n_generator})
         require_steps(**{"model.n_critic": n_critic, "model.n_generator": n_generator})
-        require_share(**{"model.ema_decay": ema_decay})
+        require_horizon(**{"model.ema_horizon": ema_horizon})
         require_one_of(NOISES, **{"model.noise": noise})
         optimizers = {"model.optimizer_generator": optimizer_generator, "model.optimizer_critic": optimizer_critic}
         require_one_of(OPTIMIZERS, **optimizers)
@@ -93,7 +99,9 @@ class Adversarial(Module):
         self.generator, self.critic, self.loss, self.lr_decay = generator, critic, loss, lr_decay
         self.charts, self.equilibrium, self.decision = loss.charts, loss.equilibrium, loss.decision
         self.averaged = copy.deepcopy(generator).requires_grad_(False)
-        self.z_dim, self.n_critic, self.betas, self.ema_decay = z_dim, n_critic, tuple(map(float, betas)), ema_decay
+        self._stale = True  # the averaged generator's batch norms have other weights' statistics
+        self.register_load_state_dict_post_hook(_has_other_weights)
+        self.z_dim, self.n_critic, self.betas, self.ema_horizon = z_dim, n_critic, tuple(map(float, betas)), ema_horizon
         self.lr_generator, self.lr_critic = lr_generator, lr_critic
         self.n_generator, self.noise, self.noise_name = n_generator, NOISES[noise], noise
         self.optimizer_generator, self.optimizer_critic = optimizer_generator, optimizer_critic
@@ -126,9 +134,11 @@ class Adversarial(Module):
         scores = self.scores(real, fake)
         return self.loss.critic(*scores), self.loss.shown(*(score.detach() for score in scores))
 
-    def generator_loss(self, scores: Tensor) -> Tensor:
-        """The generator's loss from the critic's scores of its images ``(B,)``."""
-        return self.loss.generator(scores.float())
+    def generator_loss(self, scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """The generator's loss from the critic's scores of its images ``(B,)``, and, where the loss is relative, from
+        those of as many real ones."""
+        others = (real_scores.detach().float(),) if self.loss.relative else ()
+        return self.loss.generator(scores.float(), *others)
 
     # Images and noise
 
@@ -160,6 +170,8 @@ class Adversarial(Module):
             averaged: by the averaged generator or by the one that learns.
         """
         network = self.averaged if averaged else self.generator
+        if averaged and self._stale:
+            self._renew_statistics()
         was_training = network.training
         network.eval()
         with torch.autocast(z.device.type, enabled=False):
@@ -189,7 +201,9 @@ class Adversarial(Module):
             self._step(loss, self.critic, critic_optimizer if last else critic_optimizer.optimizer)
         shown = shown | {"critic_loss": loss.detach()}
         for number in range(1, self.n_generator + 1):
-            generator_loss = self.generator_loss(self.critic(self.generator(self._draw(len(reals[0])))))
+            generator_loss = self.generator_loss(
+                self.critic(self.generator(self._draw(len(reals[0])))), self._real_scores(reals[-1])
+            )
             last = number == self.n_generator
             self._step(generator_loss, self.generator, generator_optimizer if last else generator_optimizer.optimizer)
             shown = shown | {"generator_loss": generator_loss.detach()}
@@ -215,6 +229,11 @@ class Adversarial(Module):
         """Of a batch of examples, 4 for images, 2 for points: as the generator makes them."""
         return self.generate(self.fixed_noise[:1]).dim()
 
+    @torch.no_grad()
+    def _real_scores(self, real: Tensor) -> Tensor | None:
+        """What a generator's step takes of real examples: nothing, unless its loss is relative to them."""
+        return self.critic(real) if self.loss.relative else None
+
     def _step(self, loss: Tensor, network: nn.Module, optimizer) -> None:
         """Steps on the gradient with respect to this network alone: none is computed for the other.
 
@@ -226,13 +245,20 @@ class Adversarial(Module):
 
     @torch.no_grad()
     def _average(self) -> None:
-        updates = self.global_step
-        decay = min(self.ema_decay, (1 + updates) / (10 + updates))
-        for average, current in ((self.averaged.parameters(), self.generator.parameters()),
-                                 (self.averaged.buffers(), self.generator.buffers())):  # fmt: skip
-            pairs = [(a, c) for a, c in zip(average, current, strict=True) if a.is_floating_point()]
-            if pairs:
-                torch._foreach_lerp_(*map(list, zip(*pairs, strict=True)), 1 - decay)
+        """Karras et al. 2024, section 3: beta_n = (1 - 1/n)^(gamma + 1), and gamma + 1 = 1/h - 1."""
+        updates = max(1, self.global_step)  # a step without a trainer counts nothing
+        decay = (1 - 1 / updates) ** (1 / self.ema_horizon - 1) if self.ema_horizon else 0.0
+        average, current = (list(network.parameters()) for network in (self.averaged, self.generator))
+        torch._foreach_lerp_(average, current, 1 - decay)
+        self._stale = True
+
+    def _renew_statistics(self) -> None:
+        """Gives the averaged generator's batch norms the statistics of its own activations, always from the same noise:
+        they are a function of its weights alone, whoever looks and when."""
+        noise = self.draw_noise(STATISTICS_BATCHES * STATISTICS_BATCH, torch.Generator().manual_seed(STATISTICS_SEED))
+        with torch.autocast(self.device.type, enabled=False):
+            update_bn(noise.split(STATISTICS_BATCH), self.averaged, self.device)
+        self._stale = False
 
     def configure_optimizers(self):
         optimizers = tuple(
@@ -268,3 +294,7 @@ class Adversarial(Module):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self.log_dict({f"test/{name}": value for name, value in self.evaluate(batch[0]).items()})
+
+
+def _has_other_weights(module: Adversarial, incompatible_keys) -> None:
+    module._stale = True

@@ -16,6 +16,13 @@ def require_betas(betas: tuple[float, float]) -> None:
         raise ValueError(f"model.betas={list(betas)}: expects two numbers from 0 to below 1")
 
 
+def require_horizon(**shares: float) -> None:
+    """Raises ValueError for the first that no average over updates can have as its horizon, by its name."""
+    for name, share in shares.items():
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 0.5:
+            raise ValueError(f"{name}={share}: expects a share of the updates, from 0 to 0.5")
+
+
 def require_image_shape(image_shape: tuple[int, int, int], divisor: int = 1) -> None:
     """Raises ValueError for what is not channels, height and width, or for sides that ``divisor`` does not divide."""
     if len(image_shape) != 3 or not all(type(side) is int and side > 0 for side in image_shape):

@@ -111,13 +111,17 @@ class SharedBatchNorm(_BatchNorm):
 
 
 def share_batch_norms(module: nn.Module) -> None:
-    """Has the batch norms within a module take their statistics over all processes, in place.
+    """Has the batch norms of the networks that learn, a module's children, take their statistics over all processes, in
+    place. Of others, such as an averaged generator, each process makes the same by itself.
 
-    Their parameters, buffers and names stay: checkpoints are those of one process.
+    Parameters, buffers and names stay: checkpoints are those of one process.
     """
-    if next(module.parameters()).is_cuda:
-        nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        return
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-            layer.__class__ = SharedBatchNorm  # as torch's lazy modules turn into what they stand for
+    for name, network in module.named_children():
+        if not any(parameter.requires_grad for parameter in network.parameters()):
+            continue
+        if next(network.parameters()).is_cuda:
+            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(network))
+            continue
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+                layer.__class__ = SharedBatchNorm  # as torch's lazy modules turn into what they stand for

@@ -115,7 +115,7 @@ def check_adversarial(model: Adversarial, again: Adversarial, shape: tuple[int, 
     assert torch.equal(state, torch.get_rng_state()), "evaluate: with its noise given it must draw nothing"
     _same(model.state_dict(), before, "evaluate leaves something behind")
     _, shown = model.critic_loss(model.scaled(x), model.generator(z).detach())
-    terms = {**held_out, **shown, "critic_loss": scores.sum(), "generator_loss": model.generator_loss(scores)}
+    terms = {**held_out, **shown, "critic_loss": scores.sum(), "generator_loss": model.generator_loss(scores, scores)}
     assert not any(value.requires_grad for value in (held_out | shown).values()), "what is shown must be detached"
     assert all(torch.isfinite(value).all() for value in terms.values())
     for chart in model.charts:
@@ -139,20 +139,26 @@ def check_loss(loss: AdversarialLoss) -> None:
     """Holds a loss to what its class says."""
     assert loss.meaning in MEANINGS, f"meaning={loss.meaning}: one of {MEANINGS}"
     torch.manual_seed(0)
-    real, fake = torch.randn(7), torch.randn(5)
-    for value in (loss.critic(real, fake), loss.generator(fake), *loss.shown(real, fake).values()):
+    real, fake = torch.randn(5 if loss.relative else 7), torch.randn(5)
+
+    def generator(scores: Tensor, beside: Tensor) -> Tensor:
+        return loss.generator(scores, beside) if loss.relative else loss.generator(scores)
+
+    for value in (loss.critic(real, fake), generator(fake, real), *loss.shown(real, fake).values()):
         assert value.dim() == 0 and value.dtype == torch.float32 and torch.isfinite(value)
-    twice = loss.critic(real.repeat(2), fake.repeat(3))
+    repeats = (2, 2) if loss.relative else (2, 3)
+    twice = loss.critic(real.repeat(repeats[0]), fake.repeat(repeats[1]))
     torch.testing.assert_close(twice, loss.critic(real, fake), msg="critic: the means over either are due")
-    each = torch.stack([loss.generator(one) for one in fake.split(1)])
-    torch.testing.assert_close(each.mean(), loss.generator(fake), msg="generator: a mean over examples is due")
+    each = torch.stack([generator(f[None], r[None]) for f, r in zip(fake, real, strict=False)])
+    torch.testing.assert_close(each.mean(), generator(fake, real), msg="generator: a mean over examples is due")
 
     levels = torch.linspace(-3, 3, 601)
     at = levels[300]  # where the critic is undecided
-    if loss.meaning == "distance":
-        assert loss.decision_range is None and loss.undecided is None, "distance: a single score decides nothing"
+    if loss.meaning in ("distance", "comparison"):
+        assert loss.decision_range is None and loss.undecided is None, f"{loss.meaning}: a single score decides nothing"
         moved = loss.critic(real + 10, fake + 10)
-        torch.testing.assert_close(moved, loss.critic(real, fake), rtol=0, atol=1e-5, msg="distance: offset matters")
+        offset = f"{loss.meaning}: offset matters"
+        torch.testing.assert_close(moved, loss.critic(real, fake), rtol=0, atol=1e-5, msg=offset)
     else:
         low, high = loss.decision_range
         assert low < loss.undecided < high
@@ -168,10 +174,10 @@ def check_loss(loss: AdversarialLoss) -> None:
     a, b = (at.clone().expand(4).clone().requires_grad_() for _ in range(2))
     down, up = torch.autograd.grad(loss.critic(a, b), (a, b))
     assert (down < 0).all() and (up > 0).all(), "critic: real scores up and generated ones down must lower its loss"
-    (gradient,) = torch.autograd.grad(loss.generator(b), b)
+    (gradient,) = torch.autograd.grad(generator(b, a.detach()), b)
     assert (gradient < 0).all(), "generator: generated scores up must lower its loss"
 
-    values = {"critic_loss": loss.critic(a, b), "generator_loss": loss.generator(b), **loss.shown(a, b)}
+    values = {"critic_loss": loss.critic(a, b), "generator_loss": generator(b, a), **loss.shown(a, b)}
     for name, value in loss.equilibrium.items():
         close = math.isclose(values[name].item(), value, rel_tol=1e-4, abs_tol=1e-6)
         assert close, f"equilibrium: {name} comes to {values[name]:.4f}"

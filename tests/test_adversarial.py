@@ -122,30 +122,81 @@ def test_a_discriminator_at_chance_loses_2_ln_2():
     assert module.generator_loss(torch.zeros(5)).item() == pytest.approx(math.log(2))
 
 
-def test_the_average_is_exponential_after_its_first_updates(monkeypatch):
-    module = points(ema_decay=0.5)
-    weight = module.generator.net[0].weight
-    path, expected = [0.0, 1.0, 2.0, 5.0, 3.0], weight.detach().clone()
-    for updates, value in enumerate(path, start=1):
-        monkeypatch.setattr(Adversarial, "global_step", updates)
+@pytest.mark.parametrize(("horizon", "power"), [(0.5, 0), (0.25, 2), (0.1, 8)])
+def test_the_averages_weights_are_a_power_of_the_update(monkeypatch, horizon, power):
+    """Karras et al. 2024: update i of n counts i^(gamma + 1) - (i - 1)^(gamma + 1), about i^gamma; the mean age is then
+    the horizon's share of n."""
+    module = points(ema_horizon=horizon)
+    weight, n = module.generator.net[0].weight, 400
+    for update in range(1, n + 1):
+        monkeypatch.setattr(Adversarial, "global_step", update)
         with torch.no_grad():
-            weight.fill_(value)
+            weight.fill_(n - update)  # the age at the end
         module._average()
-        decay = min(0.5, (1 + updates) / (10 + updates))
-        expected = decay * expected + (1 - decay) * value
-        torch.testing.assert_close(module.averaged.net[0].weight, expected)
+    i = torch.arange(n + 1, dtype=torch.float64)
+    shares = ((i / n) ** (power + 1)).diff()
+    expected = (shares * (n - i[1:])).sum().item()
+    found = module.averaged.net[0].weight.mean().item()
+    assert found == pytest.approx(expected, rel=1e-4) and found / n == pytest.approx(horizon, abs=0.005)
     assert not any(p.requires_grad for p in module.averaged.parameters())
 
 
-def test_a_batch_norms_statistics_are_averaged_too(monkeypatch):
-    generator = ConvGenerator((1, 8, 8), 4, 2, norm="batch")
-    module = GAN(generator, ConvCritic((1, 8, 8), 2), z_dim=4, ema_decay=0.0)
-    monkeypatch.setattr(Adversarial, "global_step", 1)
-    generator(torch.randn(50, 4) * 3)
+def test_a_horizon_of_zero_is_the_generator_itself(monkeypatch):
+    module = points(ema_horizon=0)
+    monkeypatch.setattr(Adversarial, "global_step", 7)
+    with torch.no_grad():
+        module.generator.net[0].weight.fill_(3.0)
     module._average()
-    for name, value in generator.state_dict().items():
-        if value.is_floating_point():
-            assert torch.equal(module.averaged.state_dict()[name], value), name
+    assert torch.equal(module.averaged.net[0].weight, module.generator.net[0].weight)
+
+
+def batch_normed(**settings) -> GAN:
+    torch.manual_seed(0)
+    generator = ConvGenerator((1, 8, 8), 4, 2, norm="batch", init="normal")
+    return GAN(generator, ConvCritic((1, 8, 8), 2), z_dim=4, **settings)
+
+
+def test_the_averages_statistics_are_its_own_activations(monkeypatch):
+    """What the first norm sees is W z: of normal z each channel's variance is the mean of its rows' squared norms."""
+    module = batch_normed(ema_horizon=0.5)
+    linear, norm = module.averaged.net[0], module.averaged.net[2]
+    with torch.no_grad():
+        module.generator.net[0].weight.mul_(30)
+    for update in (1, 2):
+        monkeypatch.setattr(Adversarial, "global_step", update)
+        module._average()
+    module.generate(torch.randn(2, 4))
+    expected = linear.weight.square().sum(1).view(len(norm.running_var), -1).mean(1)
+    torch.testing.assert_close(norm.running_var, expected, rtol=0.1, atol=0)
+    assert norm.running_mean.abs().max() < 0.1 * expected.sqrt().max()
+
+
+def test_the_averages_statistics_are_renewed_when_weights_are_and_only_then(monkeypatch):
+    module, seen, z = batch_normed(), [], torch.randn(3, 4)
+    monkeypatch.setattr(Adversarial, "global_step", 1)
+    module.averaged.net[2].register_forward_hook(lambda *_: seen.append(1))
+    module.generate(z)
+    first = len(seen)
+    module.generate(z)
+    assert (first, len(seen)) == (21, 22)
+    module._average()
+    module.generate(z)
+    assert len(seen) == 43
+    other = batch_normed()
+    with torch.no_grad():
+        other.averaged.net[0].weight.mul_(30)
+    module.load_state_dict(other.state_dict())
+    made = module.generate(z)
+    assert len(seen) == 64 and torch.equal(made, other.generate(z))
+
+
+def test_who_looks_at_the_average_and_when_changes_nothing(monkeypatch):
+    """Its statistics are of fixed noise: no global random number is drawn, and twice is as once."""
+    module, again = batch_normed(), batch_normed()
+    z, state = torch.randn(3, 4), torch.get_rng_state()
+    module.generate(torch.randn(50, 4, generator=torch.Generator()))
+    module._stale = True
+    assert torch.equal(module.generate(z), again.generate(z)) and torch.equal(state, torch.get_rng_state())
 
 
 @pytest.mark.parametrize(
@@ -153,7 +204,8 @@ def test_a_batch_norms_statistics_are_averaged_too(monkeypatch):
     [
         ({"n_critic": 0}, "model.n_critic=0: expects a positive number"),
         ({"n_critic": 1.5}, "model.n_critic=1.5: expects a whole number"),
-        ({"ema_decay": 1.0}, "model.ema_decay=1.0: expects a number from 0 to below 1"),
+        ({"ema_horizon": 0.6}, "model.ema_horizon=0.6: expects a share of the updates, from 0 to 0.5"),
+        ({"ema_horizon": "far"}, "model.ema_horizon=far: expects a share of the updates, from 0 to 0.5"),
         ({"betas": (0.5, 1.0)}, "model.betas=.*: expects two numbers from 0 to below 1"),
         ({"penalty_weight": -1}, "model.penalty_weight=-1: expects a number from 0"),
         ({"lr_critic": 0}, "model.lr_critic=0: expects a positive number"),

@@ -13,11 +13,12 @@ from lightning_modules.losses.base import AdversarialLoss
 from lightning_modules.losses.hinge import Hinge
 from lightning_modules.losses.least_squares import LeastSquares
 from lightning_modules.losses.non_saturating import NonSaturating
+from lightning_modules.losses.relativistic import Relativistic
 from lightning_modules.losses.wasserstein import Wasserstein
 from lightning_modules.plane_networks import MLPCritic, MLPGenerator
 from lightning_modules.wgan_gp import WGANGP
 
-LOSSES = (NonSaturating(), LeastSquares(), Hinge(), Wasserstein())
+LOSSES = (NonSaturating(), LeastSquares(), Hinge(), Wasserstein(), Relativistic())
 REAL, FAKE = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-2.0, 0.25])
 
 
@@ -47,6 +48,31 @@ def test_the_losses_by_hand():
     assert Wasserstein().shown(REAL, FAKE)["wasserstein"].item() == pytest.approx(0.5 + 1.75 / 2)
 
 
+def test_a_relativistic_loss_is_of_pairs():
+    """log(1 + e^-t) of each pair's difference, by hand; an offset common to both changes nothing."""
+    real, fake = torch.tensor([2.0, 0.0]), torch.tensor([1.0, 3.0])
+    loss = Relativistic()
+    expected = (math.log1p(math.exp(-1)) + math.log1p(math.exp(3))) / 2
+    assert loss.critic(real, fake).item() == pytest.approx(expected)
+    expected = (math.log1p(math.exp(1)) + math.log1p(math.exp(-3))) / 2
+    assert loss.generator(fake, real).item() == pytest.approx(expected)
+    assert loss.generator(fake + 5, real + 5).item() == pytest.approx(expected)
+    pairs = loss.shown(real, fake)["pairs"].item()
+    assert pairs == pytest.approx((1 / (1 + math.exp(-1)) + 1 / (1 + math.exp(3))) / 2)
+
+
+def test_a_relative_generator_learns_beside_the_real_examples_of_its_update():
+    """Its step's loss is that of the scores of the same real batch, from which no gradient comes to it."""
+    module = GAN(MLPGenerator(2, [4]), MLPCritic([4]), Relativistic(), z_dim=2)
+    real = torch.rand(6, 2)
+    beside = module._real_scores(real)
+    assert torch.equal(beside, module.critic(real).detach()) and not beside.requires_grad
+    scores = module.critic(module.generator(torch.randn(6, 2)))
+    expected = F.softplus(beside - scores).mean().item()
+    assert module.generator_loss(scores, beside).item() == pytest.approx(expected)
+    assert GAN(MLPGenerator(2, [4]), MLPCritic([4]), z_dim=2)._real_scores(real) is None
+
+
 def test_beyond_the_margin_a_hinge_has_nothing_to_teach():
     real, fake = torch.tensor([1.5, 0.5], requires_grad=True), torch.tensor([-3.0, 3.0], requires_grad=True)
     gradients = torch.autograd.grad(Hinge().critic(real, fake), (real, fake))
@@ -61,13 +87,25 @@ def test_where_all_is_equal_any_score_within_the_margin_is_a_hinge_critics_best(
 
 
 def test_only_a_distance_may_be_taken_for_one():
-    assert [loss.meaning for loss in LOSSES] == ["probability", "probability", "margin", "distance"]
-    assert ["wasserstein" in loss.shown(REAL, FAKE) for loss in LOSSES] == [False, False, False, True]
+    assert [loss.meaning for loss in LOSSES] == [
+        "probability", "probability", "margin", "distance", "comparison"
+    ]  # fmt: skip
+    assert ["wasserstein" in loss.shown(REAL[:2], FAKE) for loss in LOSSES] == [False, False, False, True, False]
 
 
 class CalledADistance(Hinge):
     meaning = "distance"
     decision_range = undecided = None
+
+
+class PairsTurnedRound(Relativistic):
+    def critic(self, real_scores, fake_scores):
+        return super().critic(fake_scores, real_scores)
+
+
+class WithAnOffset(Relativistic):
+    def critic(self, real_scores, fake_scores):
+        return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
 
 
 class Summed(LeastSquares):
@@ -108,7 +146,7 @@ class OneScoreEach(Hinge):
 @pytest.mark.parametrize(
     "bug",
     [CalledADistance, Summed, Saturating, TurnedRound, LabelsSwapped, HalvedEquilibrium, LogitsCalledProbabilities,
-     OneScoreEach],
+     OneScoreEach, PairsTurnedRound, WithAnOffset],
 )  # fmt: skip
 def test_no_bug_of_a_loss_keeps_the_contract(bug):
     with pytest.raises((AssertionError, RuntimeError)):
@@ -125,9 +163,10 @@ def test_a_model_descends_its_loss_and_says_what_it_means(kind, loss):
     real, fake = torch.rand(6, 2), torch.rand(6, 2)
     scores = module.critic(real).detach(), module.critic(fake).detach()
     found, shown = module.critic_loss(real, fake)
+    beside = scores[:1] if loss.relative else ()
     penalty = 10 * shown["penalty"] if kind is WGANGP else 0
     assert found.item() == pytest.approx((loss.critic(*scores) + penalty).item(), rel=1e-5)
-    assert module.generator_loss(scores[1]).item() == loss.generator(scores[1]).item()
+    assert module.generator_loss(scores[1], scores[0]).item() == loss.generator(scores[1], *beside).item()
     assert torch.equal(module.decision(scores[0]), loss.decision(scores[0]))
     assert loss.shown(*scores).keys() <= shown.keys()
 

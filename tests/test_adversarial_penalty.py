@@ -181,3 +181,63 @@ def test_critic_losses_are_the_papers():
     assert shown["penalty"].item() == pytest.approx((weight.norm() - 1).item() ** 2, rel=1e-5)
     assert not any(value.requires_grad for value in shown.values())
     assert module.generator_loss(torch.tensor([1.0, 3.0])).item() == -2
+
+
+# The zero-centred penalties of a GAN
+
+
+def penalised(r1, r2, critic, **settings):
+    from lightning_modules.gan import GAN
+    from lightning_modules.plane_networks import MLPGenerator
+
+    return GAN(MLPGenerator(2, [4]), critic, z_dim=2, r1=r1, r2=r2, **settings)
+
+
+class Parabola(nn.Module):
+    """D(x) = a/2 |x|^2, whose gradient is a x."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return 0.5 * self.a * x.square().flatten(1).sum(1)
+
+
+@pytest.mark.parametrize(("r1", "r2"), [(0.3, 0.0), (0.0, 0.7), (0.3, 0.7)])
+def test_r1_is_at_real_examples_and_r2_at_generated_ones(r1, r2):
+    """gamma / 2 E |a x|^2, and its derivative gamma a E |x|^2."""
+    real, fake = torch.rand(5, 2), 3 + torch.rand(5, 2)
+    plain, model = penalised(0, 0, Parabola()), penalised(r1, r2, Parabola())
+    (loss, shown), (unpenalised, _) = model.critic_loss(real, fake), plain.critic_loss(real, fake)
+    squares = [x.square().sum(1).mean().item() for x in (real, fake)]
+    added = r1 / 2 * 4 * squares[0] + r2 / 2 * 4 * squares[1]
+    assert loss.item() - unpenalised.item() == pytest.approx(added, rel=1e-5)
+    (slope,), (before,) = (
+        torch.autograd.grad(value, of.critic.parameters()) for value, of in ((loss, model), (unpenalised, plain))
+    )
+    assert (slope - before).item() == pytest.approx(2 * (r1 * squares[0] + r2 * squares[1]), rel=1e-5)
+    norms = 2 * torch.cat([real, fake]).norm(dim=1)
+    torch.testing.assert_close(shown["gradient_norms"], norms)
+    assert shown["real_norm"].item() == pytest.approx(norms[:5].mean().item())
+    assert shown["fake_norm"].item() == pytest.approx(norms[5:].mean().item())
+
+
+def test_zero_centred_penalties_refuse_a_batch_norm_and_negative_weights():
+    with pytest.raises(ValueError, match="model.critic.norm=batch: a batch norm makes each image's gradient depend on"):
+        penalised(1, 0, BatchNormed())
+    with pytest.raises(ValueError, match="model.r2=-1: expects a number from 0"):
+        penalised(0, -1, Parabola())
+
+
+def test_r3gan_is_the_relativistic_loss_with_both_penalties():
+    """Huang et al. 2024: E f(D(x) - D(G(z))) + gamma / 2 (E |grad D(x)|^2 + E |grad D(G(z))|^2), written out."""
+    from lightning_modules.losses.relativistic import Relativistic
+
+    model = penalised(0.2, 0.2, Parabola(), loss=Relativistic())
+    real, fake = torch.rand(5, 2), torch.rand(5, 2)
+    expected = 0.0
+    for x, y in zip(real, fake, strict=True):
+        dx, dy = x.square().sum().item(), y.square().sum().item()
+        expected += (math.log1p(math.exp(dy - dx)) + 0.1 * (4 * dx + 4 * dy)) / 5
+    assert model.critic_loss(real, fake)[0].item() == pytest.approx(expected, rel=1e-5)

@@ -22,7 +22,7 @@ SHAPE = (1, 8, 8)
 def model(**settings) -> WGANGP:
     torch.manual_seed(0)
     generator = ConvGenerator(SHAPE, 4, 2, norm="batch")  # whose running statistics would show a forward too many
-    return WGANGP(generator, ConvCritic(SHAPE, 2), z_dim=4, n_critic=2, lr_generator=1e-2, ema_decay=0.5, **settings)
+    return WGANGP(generator, ConvCritic(SHAPE, 2), z_dim=4, n_critic=2, lr_generator=1e-2, ema_horizon=0.5, **settings)
 
 
 def fit(callbacks: list[pl.Callback], epochs: int, logger=False) -> tuple[WGANGP, Digits]:

@@ -7,7 +7,7 @@ the precision of the training; real and generated examples may differ in number.
 
 from torch import Tensor
 
-MEANINGS = ("probability", "margin", "distance")
+MEANINGS = ("probability", "margin", "distance", "comparison")
 
 
 class AdversarialLoss:
@@ -17,7 +17,9 @@ class AdversarialLoss:
         meaning: of the scores. ``probability``: :meth:`decision` is how likely an example is real. ``margin``: it is
             real above, generated below a score in the middle, and surely so from a margin on. ``distance``: the
             difference of the mean scores estimates the Wasserstein-1 distance; a single score, of arbitrary offset,
-            says nothing.
+            says nothing. ``comparison``: the difference of two scores says which example is the more real; a single
+            one, of arbitrary offset, says nothing.
+        relative: the generator's loss compares each of its examples with a real one.
         decision_range: the decisions "surely generated" and "surely real"; None where scores decide nothing.
         undecided: the decision in the middle of that range; None where there is no range.
         equilibrium: terms that are shown (``critic_loss``, ``generator_loss``, or one of :meth:`shown`), and the values
@@ -28,6 +30,7 @@ class AdversarialLoss:
     """
 
     meaning: str
+    relative: bool = False
     decision_range: tuple[float, float] | None
     undecided: float | None
     equilibrium: dict[str, float]
@@ -39,7 +42,8 @@ class AdversarialLoss:
         raise NotImplementedError
 
     def generator(self, fake_scores: Tensor) -> Tensor:
-        """L_G, 0-d, a mean over examples: the less, the more real these seem to the critic."""
+        """L_G, 0-d, a mean over examples: the less, the more real these seem to the critic. A relative loss is given
+        the scores of as many real examples besides."""
         raise NotImplementedError
 
     def decision(self, scores: Tensor) -> Tensor:
