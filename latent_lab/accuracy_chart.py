@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from latent_lab.head_table import Block, Head
 from latent_lab.references import Reference
+from latent_lab.results import Spread
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws: a table needs none
     from matplotlib.axes import Axes
@@ -29,7 +30,8 @@ def accuracy_figure(tables: list[Block]) -> "Figure | None":
     """Accuracy over the number of labels, a panel a data set; None without figures.
 
     A colour a head, a line style a model, a marker for what a head saw; bars are the larger of the deviations over
-    draws and seeds. Published figures are named where the fewest labels are; heads beyond the colours are grey.
+    draws and seeds, none where one repetition shows none. Published figures are named where the fewest labels are;
+    heads beyond the colours are grey.
     """
     tables = [block for block in tables if block.full]
     if not tables:
@@ -47,7 +49,8 @@ def accuracy_figure(tables: list[Block]) -> "Figure | None":
         _draw_heads(axes, block, colours, styles)
         _draw_published(axes, block, quoted)
         axes.set_title(block.dataset)
-    figure.legend(handles=_legend(heads, colours, styles), loc="outside right center", fontsize=7, frameon=False)
+    handles = _legend(heads, colours, styles) + _legend_of_bars(tables)
+    figure.legend(handles=handles, loc="outside right center", fontsize=7, frameon=False)
     return figure
 
 
@@ -87,7 +90,7 @@ def _draw_heads(axes: "Axes", block: Block, colours: dict[str, str], styles: dic
     for number, (head, row) in enumerate(block.rows.items()):
         spreads = {count: cell.spread for count, cell in sorted(row.items()) if not math.isnan(cell.spread.mean)}
         shift = 10 ** (step * (number - (len(block.rows) - 1) / 2))
-        bars = [100 * max((s for s in spread[1:] if not math.isnan(s)), default=0.0) for spread in spreads.values()]
+        bars = [100 * _deviation(spread) for spread in spreads.values()]
         axes.errorbar(
             [count * shift for count in spreads],
             [100 * spread.mean for spread in spreads.values()],
@@ -99,8 +102,14 @@ def _draw_heads(axes: "Axes", block: Block, colours: dict[str, str], styles: dic
             markersize=4,
             linewidth=1.1,
             elinewidth=0.7,
+            capsize=1.5,  # which a deviation of zero has too
             alpha=0.9,
         )
+
+
+def _deviation(spread: Spread) -> float:
+    """The larger of a figure's deviations; NaN, of which no bar is drawn, from one repetition."""
+    return max((std for std in (spread.draws, spread.seeds) if not math.isnan(std)), default=math.nan)
 
 
 def _draw_published(axes: "Axes", block: Block, quoted: list[Reference]) -> None:
@@ -141,3 +150,14 @@ def _legend(heads: list[Head], colours: dict[str, str], styles: dict[str, str]) 
         marker = MARKERS.get(saw, OTHER_MARKER)
         handles.append(Line2D([], [], color="0.2", ls="", marker=marker, markersize=4, label=saw))
     return [*handles, Line2D([], [], color="0.55", ls="", marker=PUBLISHED, markersize=4, label="published")]
+
+
+def _legend_of_bars(tables: list[Block]) -> list:
+    """What a bar is, and that a point without one is not certain."""
+    from matplotlib.lines import Line2D
+
+    cells = [cell for block in tables for row in block.rows.values() for cell in row.values() if cell.values]
+    known = {not math.isnan(_deviation(cell.spread)) for cell in cells}
+    words = {True: ("|", "bar: standard deviation"), False: ("", "ours without a bar: one repetition")}
+    said = [words[has] for has in (True, False) if has in known]
+    return [Line2D([], [], color="0.2", ls="", marker=marker, label=label) for marker, label in said]

@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from latent_lab.rounding import with_spreads
+
 # Student's t, two-sided 95 %, of 1, 2, ... degrees of freedom: three seeds are two, and 4.3 standard errors
 QUANTILES = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12)
 
@@ -63,7 +65,7 @@ def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names:
         names: how they are called.
     """
     mean = statistics.fmean(values[best].values())
-    text = f"best is {names[best]}, {100 * mean:.2f}"
+    text = f"best is {names[best]}, {with_spreads(mean, (), percent=True)}"
     rivals = {head: difference(values[best], of) for head, of in values.items() if head != best and of}
     apart = [names[head] for head, found in rivals.items() if not found.pairs]
     ranked = sorted(((found, head) for head, found in rivals.items() if found.pairs), key=lambda pair: pair[0].mean)
@@ -85,10 +87,10 @@ def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names:
 
 def _behind(name: str, found: Difference, counts: set[int]) -> str:
     """``poisson (0.12 ± 0.06 behind)``; how many pairs, where these are not all as many."""
-    error = "" if math.isnan(found.error) else f" ± {100 * found.error:.2f}"
+    by = with_spreads(abs(found.mean), [found.error], percent=True)
     where = "behind" if found.mean >= 0 else "ahead"
     of = f", {_pairs(found.pairs)}" if len(counts) > 1 else ""
-    return f"{name} ({100 * abs(found.mean):.2f}{error} {where}{of})"
+    return f"{name} ({by} {where}{of})"
 
 
 def _pairs(count: int) -> str:

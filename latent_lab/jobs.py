@@ -20,6 +20,7 @@ from latent_lab.logs import logs_into
 from latent_lab.opened import OpenFit
 from latent_lab.place import place
 from latent_lab.plan import PlannedJob, Unit
+from latent_lab.rounding import rounded
 from latent_lab.showing import show
 from latent_lab.sources import source_digests
 from latent_lab.storage import DamagedFile, read_json, write_artefact, write_json, write_text, write_yaml
@@ -197,7 +198,7 @@ def shown_settings(result: dict) -> dict:
 def in_short(result: dict) -> str:
     """What a result came to: its statement, or its first metrics."""
     names = [name for name in result["headline"] or result["metrics"] if name in result["metrics"]]
-    return result.get("statement") or ", ".join(f"{name} {result['metrics'][name]:.4f}" for name in names[:4])
+    return result.get("statement") or ", ".join(f"{name} {rounded(result['metrics'][name])}" for name in names[:4])
 
 
 @cache

@@ -22,14 +22,15 @@ from latent_lab.results import (
     supervision,
     varying,
 )
+from latent_lab.rounding import rounded
 from latent_lab.storage import read_json, write_atomically, write_text
 
 FEW_LABELS = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
 MOST_LINES = 40  # of failures and statements in a terminal; results.md has them all
 
 
-def _table(results: list[dict]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Header and cells of the table of one kind of results, and over what its figures vary."""
+def _table(results: list[dict]) -> tuple[list[str], list[list[str]], str]:
+    """Header and cells of the table of one kind of results, and what its spreads are."""
     shown, rows = aggregate(results)
     forms, over = headline(results[0]), varying(rows, repeats(results[0]))
     header = [*shown, *over, *(f"{name} %" if form == "percent" else name for name, form in forms.items())]
@@ -38,7 +39,7 @@ def _table(results: list[dict]) -> tuple[list[str], list[list[str]], list[str]]:
         cells = [str(row[key]) for key in shown] + [str(row[name]) for name in over]
         cells[-1] += f" ({row['failed']} failed)" if row["failed"] else ""
         lines.append(cells + [in_words(row[name], form, over) for name, form in forms.items()])
-    return header, lines, over
+    return header, lines, _of_spreads(over, rows)
 
 
 def heads_of(kind: list[dict]) -> list[Block]:
@@ -111,8 +112,8 @@ def tables(results: list[dict], shortest: bool = False) -> list[str]:
     for kind in kinds(results):
         if shortest and heads_of(kind):
             continue
-        header, rows, over = _table(kind)
-        lines += [*markdown_table(header, rows), "", *_footnotes(kind, over), ""]
+        header, rows, spreads = _table(kind)
+        lines += [*markdown_table(header, rows), "", *_footnotes(kind, spreads), ""]
     return lines[:-1]
 
 
@@ -120,13 +121,22 @@ def _split(kind: list[dict]) -> str:
     return "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
 
 
-def _footnotes(kind: list[dict], over: list[str]) -> list[str]:
-    pooled = " The former is pooled over the seeds, the latter of the means over draws." if len(over) > 1 else ""
+def _footnotes(kind: list[dict], spreads: str) -> list[str]:
     unit = " in per cent" * ("percent" in headline(kind[0]).values())
-    words = ", then over the ".join(OVER[name] for name in over)
-    lines = [f"{_split(kind)}-set figures{unit}; mean ± sample standard deviation over the {words}.{pooled}"]
+    lines = [f"{_split(kind)}-set figures{unit}; {spreads}"]
     saw = {supervision(result) for result in kind if result["status"] == "ok"}
     return [*lines, "Supervised: the classifier was given labelled images only."] if saw == {"supervised"} else lines
+
+
+def _of_spreads(over: list[str], rows: list[dict]) -> str:
+    """What stands behind ± in a table of these rows; one repetition shows no deviation."""
+    alone = [row for row in rows if max(row[name] for name in over) < 2]
+    if len(alone) == len(rows):
+        return "of one repetition each, so no deviation is known."
+    words = ", then over the ".join(OVER[name] for name in over)
+    pooled = " The former is pooled over the seeds, the latter of the means over draws." if len(over) > 1 else ""
+    none = " A figure without ± is of one repetition, and its deviation unknown." if alone else ""
+    return f"mean ± sample standard deviation over the {words}.{pooled}{none}"
 
 
 def _embedded(report: Path, job: str) -> str:
@@ -184,7 +194,7 @@ def show_single(folder: Path) -> list[dict]:
         table.add_column("metric")
         table.add_column("value", justify="right")
         for name, value in result["metrics"].items():
-            table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+            table.add_row(name, rounded(value))
         Console().print(table)
         if result.get("statement"):
             print(result["statement"])

@@ -10,6 +10,7 @@ import statistics
 from pathlib import Path
 from typing import NamedTuple
 
+from latent_lab.rounding import with_spreads
 from latent_lab.storage import DamagedFile, read_json
 
 LEADING = ("model", "dataset", "n_labels")  # shown first, and always where a job has them
@@ -19,8 +20,9 @@ HEAVY = ("versions", "confusion", "verdict", "requires", "place")  # what no tab
 
 
 class Spread(NamedTuple):
-    """A metric over repetitions: its mean; the sample standard deviation over draws of the labels, pooled over seeds of
-    the fit; and over seeds, of the means over draws. NaN where there is one only."""
+    """A metric over repetitions: its mean, a whole number where counts have one; the sample standard deviation over
+    draws of the labels, pooled over seeds of the fit; and over seeds, of the means over draws. NaN where there is one
+    only."""
 
     mean: float
     draws: float
@@ -117,8 +119,10 @@ def spread(values: dict[tuple, float]) -> Spread:
     means = [statistics.fmean(draws) for draws in by_seed.values()]
     free = [len(draws) - 1 for draws in by_seed.values()]  # degrees of freedom
     squares = [n * statistics.variance(draws) for n, draws in zip(free, by_seed.values(), strict=True) if n]
+    mean = statistics.fmean(values.values())
+    counts = all(isinstance(value, int) for value in values.values())
     return Spread(
-        statistics.fmean(values.values()),
+        int(mean) if counts and mean.is_integer() else mean,
         math.sqrt(sum(squares) / sum(free)) if squares else math.nan,
         math.sqrt(statistics.variance(means)) if len(means) > 1 else math.nan,  # stdev takes no NaN
     )
@@ -132,14 +136,7 @@ def in_words(value: Spread, form: str, over: list[str]) -> str:
         form: ``percent`` of a figure in [0, 1], or ``number``.
         over: the spreads.
     """
-    if math.isnan(value.mean):
-        return "-"
-    scale, main, side = (100, ".2f", ".2f") if form == "percent" else (1, ".3g", ".2g")
-    parts = [f"{scale * value.mean:{main}}"]
-    found = [getattr(value, name) for name in over]
-    if not all(map(math.isnan, found)):
-        parts += ["-" if math.isnan(std) else f"{scale * std:{side}}" for std in found]
-    return " ± ".join(parts)
+    return with_spreads(value.mean, [getattr(value, name) for name in over], percent=form == "percent")
 
 
 def varying(rows: list[dict], repeated: list[str]) -> list[str]:

@@ -28,7 +28,7 @@ log = logging.getLogger("train")
 BATCHES_PER_REFRESH = 20  # of the progress bar, which costs as much as a small step
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 NOTHING = contextlib.nullcontext()
-COUNTS = ("active_units", "test_nll_samples", "test_nll_images")  # Lightning logs floats only
+COUNTS = ("active_units", "_samples", "_images")  # so end the names of whole numbers: Lightning logs floats only
 
 
 def find_or_train(fit: Fit, datamodule: pl.LightningDataModule, observers: Sequence[pl.Callback] = ()) -> bool:
@@ -212,11 +212,11 @@ def make_trainer(settings: dict, folder: Path, callbacks: list[pl.Callback], dev
 
 
 def test_metrics(config: dict, model: pl.LightningModule, datamodule: pl.LightningDataModule, folder: Path) -> dict:
-    """The model's own figures on the test set: ``test_elbo``, ``test_nll``, ``active_units``, ..."""
+    """The model's own figures on the test set: ``test_elbo``, ``active_units``, ..."""
     trainer = make_trainer(config["trainer"], folder, [EpochSeed(config["seed"])], logger=False, profiler=None)
     logged = trainer.test(model, datamodule, verbose=False)[0]
     metrics = {name.replace("/", "_").replace("test_active", "active"): value for name, value in logged.items()}
-    return {name: int(value) if name in COUNTS else value for name, value in metrics.items()}
+    return {name: int(value) if name.endswith(COUNTS) else value for name, value in metrics.items()}
 
 
 def stored_test_metrics(fit: Fit, opened: OpenFit) -> dict:

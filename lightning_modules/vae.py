@@ -69,7 +69,7 @@ class VAE(Module):
         likelihood: ``bernoulli`` or ``gaussian``.
         sigma: standard deviation of the Gaussian likelihood, in units of the pixel range.
         binarize: redraw x ~ Bernoulli(pixel) whenever an image is seen (dynamic binarisation), so that the Bernoulli
-            likelihood is one; on grey pixels it is a cross-entropy.
+            likelihood is one; on grey pixels it is a cross-entropy (:attr:`nll_name`).
         beta: weight of the KL in the loss.
         warmup_epochs: epochs over which that weight rises linearly from 0.
         corruption: what the encoder's training images go through, or ``None``.
@@ -77,8 +77,8 @@ class VAE(Module):
         betas: Adam's decay rates.
         weight_decay: coupled weight decay; a N(0, 1) prior on the weights is 1 / number of training images.
         lr_decay: ``cosine`` to zero over the budget, or ``none``.
-        nll_samples: importance samples per test image for the NLL.
-        nll_images: test images the NLL is taken over, the first ones; ``None`` for all.
+        nll_samples: importance samples per test image for :meth:`log_marginal`.
+        nll_images: test images that is taken over, the first ones; ``None`` for all.
     """
 
     def __init__(
@@ -125,6 +125,19 @@ class VAE(Module):
         """The part of the configuration that decides the weights: all but what only the test reads."""
         return {k: v for k, v in config.items() if k not in ("nll_samples", "nll_images")}
 
+    @property
+    def nll_name(self) -> str:
+        """What minus :meth:`log_marginal` is, by which name it is logged; all in nats per image.
+
+        ``nll``: of binarised images, the negative log-likelihood, from above. ``pixel_cross_entropy``: of grey images
+        under a Bernoulli likelihood, which is no density of theirs (Loaiza-Ganem & Cunningham 2019, arXiv 1907.06845);
+        it is at least the pixels' own entropy. ``density_nll``: of a density on pixels in [0, 1]; it depends on that
+        unit, and may be negative.
+        """
+        if self.likelihood == "gaussian":
+            return "density_nll"
+        return "nll" if self.binarize else "pixel_cross_entropy"
+
     # The model
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,7 +176,7 @@ class VAE(Module):
     def log_marginal(self, x: Tensor, samples: int) -> Tensor:
         """The importance-weighted bound on log p(x) with K samples from q (Burda et al. 2016, eq. 8): ``(B,)``, nats.
 
-        It rises to log p(x) as K grows. Nothing is differentiated.
+        It rises to log p(x) as K grows; what p is, :attr:`nll_name` says. Nothing is differentiated.
         """
         with torch.no_grad():
             mean, log_var = self.posterior(x)
@@ -235,9 +248,9 @@ class VAE(Module):
         self._log_terms(stage, reconstruction.mean(), kl.sum(1).mean())
         self.log(f"{stage}/active_units", active.sum().float())
         if self._nll:
-            nll = torch.cat(self._nll)
-            self.log_dict({f"{stage}/nll": nll.mean(), f"{stage}/nll_samples": float(self.nll_samples)})
-            self.log(f"{stage}/nll_images", float(len(nll)))
+            nll, name = torch.cat(self._nll), f"{stage}/{self.nll_name}"
+            self.log_dict({name: nll.mean(), f"{name}_samples": float(self.nll_samples)})
+            self.log(f"{name}_images", float(len(nll)))
         for logger in self.trainer.loggers:
             if hasattr(logger.experiment, "add_histogram"):
                 logger.experiment.add_histogram(f"{stage}/kl_per_dimension", kl.mean(0), self.trainer.global_step)

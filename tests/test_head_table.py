@@ -202,13 +202,30 @@ def test_the_chart_has_a_line_a_head_and_a_legend_a_meaning(many):
     assert [axes.get_title() for axes in figure.axes] == ["fashion", "mnist"]
     assert all(len(axes.containers) == 24 for axes in figure.axes)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert len(names) == 11 + 2 + 3 + 1 and names[11:] == [
+    assert names[11:] == [
         "codes of vae", "codes of vae_mlp", "supervised", "semi-supervised", "transductive", "published",
+        "bar: standard deviation",
     ]  # fmt: skip
     bars = next(bars for bars in figure.axes[1].containers if bars.get_label() == "tsvm on vae")
     (head,) = (head for head in many[1].rows if (head.name, head.model) == ("tsvm", "vae"))
     means = [100 * many[1].rows[head][count].spread.mean for count in many[1].counts]
     assert bars.lines[0].get_ydata().tolist() == pytest.approx(means)
+
+
+def test_one_repetition_has_no_bar_and_the_legend_says_so(tmp_path):
+    """A bar of zero length looks like certainty; that of repetitions that agree is a cap."""
+    for draw, accuracy in enumerate((0.5, 0.5)):
+        write_job(tmp_path, "knn", accuracy, draw=draw)
+    write_job(tmp_path, "tsvm", 0.6)
+    figure = accuracy_figure(blocks(read_results(tmp_path)))
+    drawn = {bars.get_label(): (bars.lines[1], bars.lines[2][0].get_segments()) for bars in figure.axes[0].containers}
+    caps, bars = drawn["knn on vae"]
+    assert [cap.get_ydata().tolist() for cap in caps] == [[50], [50]] and len(bars) == 1
+    caps, bars = drawn["tsvm on vae"]
+    assert all(np.isnan(np.asarray(cap.get_ydata(), float)).all() for cap in caps) and not any(len(bar) for bar in bars)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[-2:] == ["bar: standard deviation", "ours without a bar: one repetition"]
+    assert "| 60.00 (1 of 2) |" in "\n".join(markdown(blocks(read_results(tmp_path)), "Test"))
 
 
 def test_names_of_published_figures_do_not_lie_on_each_other(many):

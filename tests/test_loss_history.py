@@ -7,6 +7,7 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger
 
 from callbacks.drawing.loss_charts import losses_figure, plain_history
 from callbacks.observers.loss_history import LARGEST_NORM, NORM_BINS, LossHistory, _mean_terms
@@ -29,14 +30,21 @@ class Shown(pl.Callback):
         self.shown.append({name: value.clone() for name, value in outputs.items()})
 
 
-def fitted(model, n_critic=1, epochs=2, **settings):
+def small(model, n_critic=1):
     torch.manual_seed(0)
-    module = model(ConvGenerator(SHAPE, 4, 2), ConvCritic(SHAPE, 2), z_dim=4, n_critic=n_critic)
+    return model(ConvGenerator(SHAPE, 4, 2), ConvCritic(SHAPE, 2), z_dim=4, n_critic=n_critic)
+
+
+def trainer_with(*callbacks, **settings):
+    settings = {"max_epochs": 2, "logger": False, "log_every_n_steps": 3, "num_sanity_val_steps": 0} | settings
+    return pl.Trainer(enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+                      accelerator="cpu", callbacks=[*callbacks], **settings)  # fmt: skip
+
+
+def fitted(model, n_critic=1, epochs=2, **settings):
+    module = small(model, n_critic)
     history, shown = LossHistory(every_n_updates=7), Shown()
-    settings = {"max_epochs": epochs, "logger": False, "log_every_n_steps": 3, "num_sanity_val_steps": 0} | settings
-    trainer = pl.Trainer(enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-                         accelerator="cpu", callbacks=[history, shown], **settings)  # fmt: skip
-    trainer.fit(module, Digits(batch_size=50))
+    trainer_with(history, shown, **{"max_epochs": epochs} | settings).fit(module, Digits(batch_size=50))
     return history, shown.shown, module
 
 
@@ -74,6 +82,69 @@ def test_held_out_terms_are_of_noise_of_their_own():
         found.append(_mean_terms(module, data.as_seen, data.val.images))
     assert found[0] == found[1] and set(found[0]) == {"d_real", "d_fake", "critic_loss"}
     assert usual["epochs"][0].keys() == {"epoch", "updates"} | {f"{s}/{n}" for s in ("train", "val") for n in found[0]}
+
+
+class Told(CSVLogger):
+    """Writes down what it is told, and at which step."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.told = []
+
+    def log_metrics(self, metrics, step=None):
+        self.told += [(name, step, value) for name, value in metrics.items() if name != "epoch"]
+
+
+def test_held_out_terms_are_made_and_shown_once_an_epoch(tmp_path):
+    """Once as ``val/*`` by Lightning's validation, and a step later as ``epoch/val/*``."""
+    module, data, logger = small(GAN), Digits(batch_size=50), Told(tmp_path)
+    asked, evaluate = [], module.evaluate
+    module.evaluate = lambda images, noise=None: asked.append(len(images)) or evaluate(images, noise)
+    history = LossHistory(every_n_updates=7)
+    trainer = trainer_with(history, logger=logger)
+    trainer.fit(module, data)
+    held_out = len(data.val.images)
+    assert asked == [held_out] * 4, "of each epoch's training and held-out images, in one batch"
+    shown = [(name, step) for name, step, _ in logger.told]
+    assert len(shown) == len(set(shown))
+    epochs = history.state_dict()["epochs"]
+    for name in ("d_real", "d_fake", "critic_loss"):
+        for stage, tag in (("val", f"val/{name}"), ("train", f"epoch/train/{name}")):
+            told = [(step, value) for of, step, value in logger.told if of == tag]
+            assert told == [(entry["updates"], entry[f"{stage}/{name}"]) for entry in epochs], tag
+        assert trainer.callback_metrics[f"val/{name}"] == pytest.approx(epochs[-1][f"val/{name}"])
+    assert not [name for name, _ in shown if name.startswith("epoch/val/")]
+    (found,) = trainer.validate(module, data, verbose=False)
+    assert found.keys() == {"val/d_real", "val/d_fake", "val/critic_loss"}
+
+
+def test_a_fit_that_failed_leaves_its_trainer_as_it_was():
+    module, history = small(GAN), LossHistory()
+    trainer = trainer_with(history, limit_val_batches=3)
+    module.training_step = lambda batch, batch_idx: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        trainer.fit(module, Digits(batch_size=50))
+    assert trainer.limit_val_batches == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits", "epoch", "steps"),
+    [
+        ({}, None, 1, [22]),
+        ({}, False, 1, [21]),
+        ({"check_val_every_n_epoch": 2}, None, 2, [43]),
+        ({"val_check_interval": 0.5}, None, 1, [10]),
+    ],
+    ids=["usual", "told to wait", "every other epoch", "twice an epoch"],
+)
+def test_what_monitors_held_out_terms_finds_them_whenever_they_are_asked_for(tmp_path, asked, waits, epoch, steps):
+    """Where validations come at other times, they alone show ``val/*``: nothing is shown twice."""
+    stop = pl.callbacks.EarlyStopping("val/critic_loss", stopping_threshold=1e9, check_on_train_epoch_end=waits)
+    logger = Told(tmp_path)
+    trainer = trainer_with(LossHistory(), stop, max_epochs=4, logger=logger, **asked)
+    trainer.fit(small(GAN), Digits(batch_size=50))
+    assert stop.stopped_epoch == epoch - 1 and trainer.current_epoch == epoch
+    assert [step for name, step, _ in logger.told if name == "val/critic_loss"] == steps
 
 
 def test_gradient_norms_are_counted_and_large_ones_not_lost():

@@ -136,3 +136,44 @@ def test_results_that_are_shown_otherwise_have_a_table_of_their_own(tmp_path):
     assert [len(kind) for kind in kinds(results)] == [1, 1, 2] and len(results) == 5
     shown, rows = aggregate(kinds(results)[2])
     assert shown == ["model", "dataset", "n_labels", "label_seed"] and [row["label_seed"] for row in rows] == [2, 3]
+
+
+def test_figures_and_their_spreads_have_all_digits_before_the_point(tmp_path):
+    """Once 1245.83 ± 3.21 stood there as 1.25e+03 ± 3.2."""
+    for seed, fcd in enumerate((1242.62, 1245.83, 1249.04)):
+        write(tmp_path, "mnist", 100, None, 0, headline={"fcd": "number"}, repeats=["seed"], metrics={"fcd": fcd},
+              named={"seed": seed})  # fmt: skip
+    report.build(tmp_path)
+    assert "| 1245.8 ± 3.2 |" in (tmp_path / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("draws", "note"),
+    [
+        ({100: 1, 300: 1}, "of one repetition each, so no deviation is known."),
+        ({100: 2, 300: 1}, "labels. A figure without ± is of one repetition, and its deviation unknown."),
+        ({100: 2, 300: 2}, "mean ± sample standard deviation over the draws of the labels."),
+    ],
+    ids=["none", "some", "all"],
+)
+def test_the_note_says_of_which_figures_no_deviation_is_known(tmp_path, draws, note):
+    for n_labels, count in draws.items():
+        for draw in range(count):
+            write(tmp_path, "mnist", n_labels, draw, 0.5)
+    report.build(tmp_path)
+    (line,) = [line for line in (tmp_path / "results.md").read_text().splitlines() if line.startswith("Test-set")]
+    assert line.endswith(note), line
+
+
+def test_results_under_old_names_stand_beside_those_under_new_ones(tmp_path, capsys):
+    """What is now ``test_density_nll`` was ``test_nll``, whatever it was."""
+    for seed, name in enumerate(("test_nll", "test_density_nll")):
+        metrics = {name: 98.7, f"{name}_images": 9}
+        write(tmp_path, "mnist", 100, None, 0, headline=None, repeats=["seed"], metrics=metrics, named={"seed": seed})
+    results = report.show(tmp_path)
+    names = [next(iter(result["metrics"])) for kind in kinds(results) for result in kind]
+    assert names == ["test_nll", "test_density_nll"]
+    text = (tmp_path / "results.md").read_text()
+    assert "| test_nll | test_nll_images |" in text and "| test_density_nll | test_density_nll_images |" in text
+    assert text.count("| 98.70 | 9 |") == 2
+    assert (tmp_path / "results.csv").read_text().splitlines()[0].count("nll") == 4

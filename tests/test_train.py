@@ -45,8 +45,9 @@ def test_a_sweep_trains_one_fit_and_ends_in_a_table(swept):
         assert job["repeats"] == ["label_seed", "seed"] and (job["n_labels"], job["seed"]) == (n_labels, 0)
         for metric in ("accuracy", "precision", "recall", "f1"):
             assert 0 <= job["metrics"][metric] <= 1
-        assert {"test_elbo", "test_nll", "active_units"} <= job["metrics"].keys()
-        assert job["metrics"]["test_nll"] < -job["metrics"]["test_elbo"]  # importance weighting tightens the bound
+        assert {"test_elbo", "test_density_nll", "active_units"} <= job["metrics"].keys()
+        # importance weighting tightens the bound
+        assert job["metrics"]["test_density_nll"] < -job["metrics"]["test_elbo"]
         assert set(job["seconds"]) == {"fit", "analyses", "total"}
         assert len(job["labels_sha256"]) == 64
     assert (
@@ -253,7 +254,7 @@ def test_codes_are_kept_by_the_code_that_made_them(command, outputs, monkeypatch
 def test_test_figures_are_kept_by_what_the_test_was_given(command, outputs):
     for images in (100, 200):
         assert command("train", *QUICK, "n_labels=50", f"model.nll_images={images}")[0] == 0
-    found = [result["metrics"]["test_nll_images"] for result in results(outputs / "runs").values()]
+    found = [result["metrics"]["test_density_nll_images"] for result in results(outputs / "runs").values()]
     assert sorted(found) == [100, 200] and len(fits(outputs)) == 1
 
 

@@ -222,9 +222,34 @@ def test_the_test_uses_the_configured_importance_samples_bug():
     vae.log_marginal = lambda x, samples: asked.append((len(x), samples)) or log_marginal(x, samples)
     logged = logged_at_test(vae)
     assert asked == [(300, 7)]
-    assert (logged["test/nll_samples"], logged["test/nll_images"]) == (7, 300)
-    assert logged["test/nll"] > 0  # -log p, of 64 binary pixels at chance about 64 ln 2
-    assert logged["test/nll"] == pytest.approx(64 * math.log(2), rel=0.2)
+    assert (logged["test/pixel_cross_entropy_samples"], logged["test/pixel_cross_entropy_images"]) == (7, 300)
+    # -log p, of 64 pixels at chance about 64 ln 2
+    assert logged["test/pixel_cross_entropy"] == pytest.approx(64 * math.log(2), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"binarize": True}, "nll"),
+        ({}, "pixel_cross_entropy"),
+        ({"likelihood": "gaussian", "sigma": 0.3}, "density_nll"),
+    ],
+    ids=["binarised", "grey Bernoulli", "Gaussian"],
+)
+def test_a_figure_is_named_by_what_it_is(settings, name):
+    """Only of binarised pixels is it a likelihood; one name a model, and its counts by the same."""
+    logged = logged_at_test(small_vae(nll_samples=3, nll_images=50, **settings))
+    of_bound = {key.removeprefix("test/") for key in logged if "nll" in key or "entropy" in key}
+    assert of_bound == {name, f"{name}_samples", f"{name}_images"}
+
+
+def test_grey_pixels_have_a_floor_that_no_likelihood_has():
+    """A decoder that gives each image's own pixels has their entropy as its cross-entropy, not 0; and a density of
+    pixels of which it is nearly sure has less than 0."""
+    x = torch.full((1, *SHAPE), 0.3)
+    exact, entropy = torch.logit(x), -64 * (0.3 * math.log(0.3) + 0.7 * math.log(0.7))
+    assert -small_vae().log_likelihood(x, exact).item() == pytest.approx(entropy, rel=1e-5)
+    assert -small_vae(likelihood="gaussian", sigma=0.1).log_likelihood(x, x).item() < 0
 
 
 def test_elbo_with_the_exact_posterior_is_log_p():

@@ -19,10 +19,13 @@ BATCH = 1000
 
 
 class LossHistory(pl.Callback):
-    """Means of what :meth:`Adversarial.training_step` shows, over windows of updates.
+    """Means of what :meth:`Adversarial.training_step` shows, over windows of updates: ``train/...``.
 
-    After each epoch, what the critic makes of held-out images and of as many training images with the same weights: the
-    distance between the two is its overfitting.
+    After each epoch, what the critic makes of held-out images, ``val/...``, and of as many training images with the
+    same weights, ``epoch/train/...``: the distance between the two is its overfitting. The former is what Lightning's
+    validation would show of the same images at the same time, so a fit has none (no ``on_validation_end``), and what
+    monitors ``val/...`` looks at the epoch's end. Where the trainer or a callback asks for validations at other times,
+    these show ``val/...``, and this does not.
 
     Args:
         every_n_updates: updates in a window; an epoch's end closes the last one of it.
@@ -37,6 +40,7 @@ class LossHistory(pl.Callback):
         self._rows: list[Tensor] = []
         self._epochs: list[dict[str, float]] = []
         self._norm_counts: list[Tensor] = []
+        self._limit_val_batches: int | float | None = None  # of the trainer, while this does without
         self._start_window()
 
     @classmethod
@@ -66,6 +70,23 @@ class LossHistory(pl.Callback):
         self._charts, self._names = state["charts"], state["names"]
         self._updates, self._epochs = state["updates"], state["epochs"]
         self._rows, self._norm_counts = list(state["rows"].cpu()), list(state["norm_counts"].cpu())
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit" and not _asks_for_validation(trainer):
+            self._limit_val_batches, trainer.limit_val_batches = trainer.limit_val_batches, 0
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leaves the trainer as it was: its ``validate`` has something to show."""
+        if self._in_its_place:
+            trainer.limit_val_batches, self._limit_val_batches = self._limit_val_batches, None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.teardown(trainer, pl_module, "fit")
+
+    @property
+    def _in_its_place(self) -> bool:
+        """Whether this shows what Lightning's validation would."""
+        return self._limit_val_batches is not None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._charts = [dict(chart) for chart in pl_module.charts]
@@ -106,14 +127,26 @@ class LossHistory(pl.Callback):
                 for name, value in _mean_terms(pl_module, data.as_seen, split[0][: len(data.val[0])]).items()
             }
         self._epochs.append({"epoch": trainer.current_epoch + 1, "updates": trainer.global_step} | terms)
+        shown = {f"epoch/{name}": value for name, value in terms.items() if name.startswith("train/")}
+        if self._in_its_place:
+            held_out = {name: value for name, value in terms.items() if name.startswith("val/")}
+            pl_module.log_dict(held_out, logger=False)  # for what monitors them
+            shown |= held_out
         for logger in trainer.loggers:
-            logger.log_metrics({f"epoch/{name}": value for name, value in terms.items()}, step=trainer.global_step)
+            logger.log_metrics(shown, step=trainer.global_step)
         if self._norms:
             norms = torch.cat(self._norms)
             norms = norms[norms.isfinite()]  # a critic that diverged has none
             self._norm_counts.append(torch.histc(norms.clamp(max=LARGEST_NORM), NORM_BINS, 0, LARGEST_NORM))
             if len(norms):
                 show_histogram(trainer.loggers, NORMS, norms, trainer.global_step)
+
+
+def _asks_for_validation(trainer: pl.Trainer) -> bool:
+    """Whether each epoch's end is not the time to validate, or a callback of Lightning's is told to wait for it."""
+    waiting = ("_check_on_train_epoch_end", "_save_on_train_epoch_end")  # of EarlyStopping, of ModelCheckpoint
+    told = any(getattr(callback, name, None) is False for callback in trainer.callbacks for name in waiting)
+    return told or trainer.val_check_interval != 1.0 or trainer.check_val_every_n_epoch != 1
 
 
 def _mean_terms(module: pl.LightningModule, as_seen: Callable[[Tensor], Tensor], examples: Tensor) -> dict[str, float]:
