@@ -1,7 +1,7 @@
-"""Failures of a generator, made of real images: what scores must rank rightly and verdicts are measured by.
+"""Failures of a generator, made of real images at a strength: what scores must rank and limits are measured by.
 
-Each function takes images ``(N, 1, H, W)`` in [0, 1], their classes ``(N,)`` and a generator on the CPU, and returns as
-many images of the same shape, type and device. ``make`` calls one by its name, the same images each time.
+Each function takes images ``(N, 1, H, W)`` in [0, 1], their classes ``(N,)``, a strength and a generator on the CPU,
+and returns as many images of the same shape, type and device. ``make`` calls one by its name, the same each time.
 """
 
 from collections.abc import Callable
@@ -10,81 +10,150 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-BLUR = 1 / 28  # standard deviation of the Gaussian, in sides of the image: 1 pixel of MNIST's
-LEAST_BLUR = 0.6  # the same in pixels: on a grid of pixels, one of a fraction of that is no blur
-NOISE = 0.2  # standard deviation of the additive noise, of a pixel range of 1
+SIDE = 28  # pixels: what a blur's strength is counted in
+LEAST_PIXEL = 0.9  # of a blur on smaller images: a Gaussian of a fraction of a pixel is no blur
 HANDFUL = 5  # images that make one mode
 MODE_NOISE = 0.02  # standard deviation of what tells their copies apart: five grey levels of 255
 
 
-def blur(images: Tensor, targets: Tensor, generator: Generator) -> Tensor:
-    """Convolved with a Gaussian; beyond the border lies what lies on it."""
-    sigma = max(BLUR * max(images.shape[-2:]), LEAST_BLUR)
-    reach = round(4 * sigma)
+def noise_images(images: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
+    """A share of the images is uniform noise."""
+    return _spoiled(images, share, torch.rand(images.shape, generator=generator).to(images), generator)
+
+
+def averages(images: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
+    """A share of the images is the average of itself and another: a generator that has not parted two things."""
+    others = images[torch.randperm(len(images), generator=generator).to(images.device)]
+    return _spoiled(images, share, (images + others) / 2, generator)
+
+
+def noise(images: Tensor, targets: Tensor, deviation: float, generator: Generator) -> Tensor:
+    """With Gaussian noise of that standard deviation on each pixel, clipped to [0, 1]."""
+    return (images + deviation * _normal(images, generator)).clamp(0, 1)
+
+
+def blur(images: Tensor, targets: Tensor, deviation: float, generator: Generator) -> Tensor:
+    """Convolved with a Gaussian, its deviation in pixels of 28 a side; beyond the border lies what lies on it."""
+    sigma = deviation * max(max(images.shape[-2:]) / SIDE, LEAST_PIXEL)
+    reach = max(1, round(4 * sigma))
     at = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
     kernel = torch.softmax(-0.5 * (at / sigma).square(), 0)
     padded = F.pad(images, (reach,) * 4, mode="replicate")
     return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
 
 
-def noise(images: Tensor, targets: Tensor, generator: Generator) -> Tensor:
-    """With Gaussian noise on each pixel, clipped to [0, 1]."""
-    return (images + NOISE * _normal(images, generator)).clamp(0, 1)
+def typical(images: Tensor, targets: Tensor, kept: float, generator: Generator) -> Tensor:
+    """Of each class the images nearest to its mean, that share of them, in the place of all: with repeats."""
+    made = images
+    for c in targets.unique():
+        made = _narrowed(made, targets == c, kept, generator)
+    return made
 
 
-def pure_noise(images: Tensor, targets: Tensor, generator: Generator) -> Tensor:
-    """Uniform pixels, nothing of the images but their shape."""
-    return torch.rand(images.shape, generator=generator).to(images)
+def narrow_class(images: Tensor, targets: Tensor, kept: float, generator: Generator) -> Tensor:
+    """The same of the first class alone."""
+    return _narrowed(images, targets == targets.min(), kept, generator)
 
 
-def dropped_class(images: Tensor, targets: Tensor, generator: Generator, dropped: int | None = None) -> Tensor:
-    """The images of one class, the first unless named, replaced by random ones of the others."""
-    return _replaced(images, targets == (targets.min() if dropped is None else dropped), generator)
+def repeats(images: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
+    """A share of the images is replaced by copies of the others, each of which has as many copies as another."""
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    gone, left = order.tensor_split([round(share * len(images))])
+    made = images.clone()
+    made[gone] = images[left[torch.arange(len(gone), device=images.device) % len(left)]]
+    return made
 
 
-def half_classes(images: Tensor, targets: Tensor, generator: Generator) -> Tensor:
-    """The images of the latter half of the classes replaced by random ones of the former."""
+def dropped_class(images: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
+    """A share of the first class's images replaced by random ones of the others; of strength 1 it is missing."""
+    return _replaced(images, targets == targets.min(), share, generator)
+
+
+def half_classes(images: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
+    """A share of the images of the latter half of the classes replaced by random ones of the former."""
     classes = targets.unique()
-    return _replaced(images, torch.isin(targets, classes[(len(classes) + 1) // 2 :]), generator)
+    return _replaced(images, torch.isin(targets, classes[(len(classes) + 1) // 2 :]), share, generator)
 
 
-def one_mode(images: Tensor, targets: Tensor, generator: Generator) -> Tensor:
-    """Copies of five alike images of the first class, told apart by slight noise: a generator that ignores its z."""
+def one_mode(images: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
+    """A share of the images is copies of five alike ones of the first class, told apart by slight noise: of strength 1
+    a generator that ignores its noise."""
     members = images[targets == targets.min()]
-    typical = (members - members.mean(0)).flatten(1).square().sum(1).argsort()[:HANDFUL]
-    copies = members[typical].repeat(-(-len(images) // len(typical)), 1, 1, 1)[: len(images)]
-    return (copies + MODE_NOISE * _normal(images, generator)).clamp(0, 1)
+    copies = members[_by_typicality(members)[:HANDFUL]].repeat(-(-len(images) // HANDFUL), 1, 1, 1)[: len(images)]
+    return _spoiled(images, share, (copies + MODE_NOISE * _normal(images, generator)).clamp(0, 1), generator)
 
 
-FAILURES: dict[str, Callable[[Tensor, Tensor, Generator], Tensor]] = {
-    "blur": blur,
-    "noise": noise,
-    "pure_noise": pure_noise,
-    "dropped_class": dropped_class,
-    "half_classes": half_classes,
-    "one_mode": one_mode,
+FAILURES: dict[str, Callable[[Tensor, Tensor, float, Generator], Tensor]] = {
+    failure.__name__: failure
+    for failure in (
+        noise_images,
+        averages,
+        noise,
+        blur,
+        typical,
+        narrow_class,
+        repeats,
+        dropped_class,
+        half_classes,
+        one_mode,
+    )
+}
+# Of each failure those that are scored at the beginning of a fit: between them lie the limits.
+STRENGTHS: dict[str, tuple[float, ...]] = {
+    "noise_images": (0.05, 0.1, 0.2, 1.0),
+    "averages": (0.5, 0.75, 1.0),
+    "noise": (0.2,),
+    "blur": (0.5, 1.0),
+    "typical": (0.5, 0.3),
+    "narrow_class": (0.3, 0.1),
+    "repeats": (0.05, 0.1),
+    "dropped_class": (0.4, 1.0),
+    "half_classes": (0.2, 1.0),
+    "one_mode": (1.0,),
 }
 
 
-def make(name: str, images: Tensor, targets: Tensor, seed: int = 0) -> Tensor:
-    """The failure of that name, made of these images; changes no random state.
+def make(name: str, images: Tensor, targets: Tensor, strength: float, seed: int = 0) -> Tensor:
+    """The failure of that name and strength, made of these images; changes no random state.
 
     Raises:
         ValueError: for a name that is none of ``FAILURES``.
     """
     if name not in FAILURES:
         raise ValueError(f"failure={name}: accepted are {', '.join(FAILURES)}")
-    return FAILURES[name](images, targets, Generator().manual_seed(seed))
+    return FAILURES[name](images, targets, strength, Generator().manual_seed(seed))
 
 
 def _normal(like: Tensor, generator: Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator).to(like)
 
 
-def _replaced(images: Tensor, gone: Tensor, generator: Generator) -> Tensor:
-    """Random images that are not gone in the place of those that are, each drawn with replacement."""
-    remaining = (~gone).nonzero()[:, 0]
-    drawn = torch.randint(len(remaining), (int(gone.sum()),), generator=generator).to(images.device)
-    replaced = images.clone()
-    replaced[gone] = images[remaining[drawn]]
-    return replaced
+def _spoiled(images: Tensor, share: float, by: Tensor, generator: Generator) -> Tensor:
+    """A random share of the images replaced by those at their places."""
+    at = torch.randperm(len(images), generator=generator)[: round(share * len(images))].to(images.device)
+    made = images.clone()
+    made[at] = by[at]
+    return made
+
+
+def _by_typicality(members: Tensor) -> Tensor:
+    return (members - members.mean(0)).flatten(1).square().sum(1).argsort()
+
+
+def _narrowed(images: Tensor, members: Tensor, kept: float, generator: Generator) -> Tensor:
+    """These members' places taken by the most typical share of them, at least one, each as often as another."""
+    at = members.nonzero()[:, 0]
+    left = at[_by_typicality(images[at])[: max(1, round(kept * len(at)))]]
+    made = images.clone()
+    made[at] = images[left[torch.arange(len(at), device=images.device) % len(left)]]
+    return made
+
+
+def _replaced(images: Tensor, group: Tensor, share: float, generator: Generator) -> Tensor:
+    """A random share of a group's images replaced by ones of the others, each drawn with replacement."""
+    within, others = group.nonzero()[:, 0], (~group).nonzero()[:, 0]
+    gone = within[torch.randperm(len(within), generator=generator).to(images.device)[: round(share * len(within))]]
+    drawn = torch.randint(len(others), (len(gone),), generator=generator).to(images.device)
+    made = images.clone()
+    made[gone] = images[others[drawn]]
+    return made

@@ -9,6 +9,8 @@ Each image has a ball that reaches to its k-th nearest neighbour among the image
                     lie in one and count for the precision: .96 of it did with a scorer for Fashion-MNIST
     density         how many real balls a sample lies in, over k; may exceed 1 (Naeem et al. 2020, eq. 4)
     coverage        share of real balls with a sample inside (ibid., eq. 5); of like sets about 1 - 2^-k
+    least_recall    the least knn_recall of any class, its real images and its samples taken alone: a class that has
+                    become one image has none, while balls of other classes' samples would hide it
 
 They assume as many samples as real images. Distances are |a|^2 + |b|^2 - 2 ab in float64. In float32 this formula loses
 those of near-identical points, which are just what a collapsed generator makes (with |x| = 30, a distance of .01 keeps
@@ -72,3 +74,19 @@ def neighbour_scores(real: Tensor, real_radii2: Tensor, samples: Tensor, k: int)
         "density": balls.double().mean().item() / k,
         "coverage": covered / len(real),
     }
+
+
+def least_recall(real: Tensor, real_classes: Tensor, samples: Tensor, sample_classes: Tensor, k: int) -> float:
+    """The least recall of any class of the real images, which are ``(N, D)``, their classes ``(N,)``; samples likewise.
+
+    A class of no more than k samples has none: its balls have no k-th neighbour.
+    """
+    recalls = []
+    for c in real_classes.unique():
+        ours, theirs = real[real_classes == c].double(), samples[sample_classes == c].double()
+        if len(theirs) <= k:
+            return 0.0
+        radii2 = squared_radii(theirs, k)
+        inside = [(squared <= radii2).any(1) for _, squared in squared_distances(ours, theirs)]
+        recalls.append(torch.cat(inside).double().mean().item())
+    return min(recalls)

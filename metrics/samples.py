@@ -7,11 +7,11 @@ held-out ones, and never beside Inception figures: the features are others.
     fcd               Fréchet distance of Gaussians fitted to the features (Heusel et al. 2017, eq. 6); fewer samples
                       give a larger one, so compare equal numbers
     kid               squared maximum mean discrepancy, cubic kernel; unbiased, so it may fall below 0 (Bińkowski et al.
-                      2018, section 3)
+                      2018, section 3); the mean over random subsets of the images, and kid_std its deviation over them
     inception_score   exp E KL(p(y | x) || p(y)) (Salimans et al. 2016), from 1 to C; blind to the real images
     class_distance    total variation between the histograms of predicted classes, from 0 to 1
     rarest_class      the least share of any class over its share among the real images: near 0 if one is missing
-    knn_precision, knn_recall, realism, density, coverage: see ``metrics.neighbours``
+    knn_precision, knn_recall, realism, density, coverage, least_recall: see ``metrics.neighbours``
 
 Draw subsets of a data set at random: MNIST's first test images are easier than its last, which alone makes a floor of
 FCD 17 where random ones have 3. All is computed in float64 on the device of the features (Apple's MPS has no float64:
@@ -27,12 +27,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from metrics.neighbours import neighbour_scores, squared_radii
+from metrics.neighbours import least_recall, neighbour_scores, squared_radii
 
 KID_SUBSETS, KID_SUBSET_SIZE = 10, 1000
 SUBSET_SEED = 0  # of KID's subsets: always the same, so that scoring again gives the same figure
-NAMES = ("fcd", "kid", "inception_score", "class_distance", "rarest_class")
-NAMES += ("knn_precision", "knn_recall", "realism", "density", "coverage")
+NAMES = ("fcd", "kid", "kid_std", "inception_score", "class_distance", "rarest_class")
+NAMES += ("knn_precision", "knn_recall", "realism", "density", "coverage", "least_recall")
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,14 @@ class Reference:
 
     Attributes:
         features: ``(N, D)`` float64.
-        class_histogram: share of each class among the predicted ones, ``(C,)``.
+        classes: the most probable class of each, ``(N,)``.
+        class_histogram: share of each class among these, ``(C,)``.
         radii2: squared distance of each image to its k-th nearest neighbour among the others, ``(N,)``.
         k: the neighbours of all k-NN scores.
     """
 
     features: Tensor
+    classes: Tensor
     class_histogram: Tensor
     radii2: Tensor
     k: int
@@ -62,7 +64,8 @@ class Reference:
         if not (features.isfinite().all() and probabilities.isfinite().all()):
             raise ValueError("the features of the real images are not finite")
         features = features.double()
-        return cls(features, class_histogram(probabilities), squared_radii(features, k), k)
+        classes = probabilities.argmax(1)
+        return cls(features, classes, class_histogram(probabilities), squared_radii(features, k), k)
 
 
 def score(reference: Reference, features: Tensor, probabilities: Tensor) -> dict[str, float]:
@@ -90,14 +93,17 @@ def score(reference: Reference, features: Tensor, probabilities: Tensor) -> dict
             raise ValueError(f"{given} {name} a sample, where real images have {real}")
     if not (features.isfinite().all() and probabilities.isfinite().all()):
         return dict.fromkeys(NAMES, math.nan)
-    features, histogram = features.double(), class_histogram(probabilities)
+    real, features, histogram = reference.features, features.double(), class_histogram(probabilities)
+    kid, kid_std = kernel_distance(real, features)
     return {
-        "fcd": frechet_distance(reference.features, features),
-        "kid": kernel_distance(reference.features, features),
+        "fcd": frechet_distance(real, features),
+        "kid": kid,
+        "kid_std": kid_std,
         "inception_score": inception_score(probabilities),
         "class_distance": class_distance(reference.class_histogram, histogram),
         "rarest_class": rarest_class(reference.class_histogram, histogram),
-        **neighbour_scores(reference.features, reference.radii2, features, reference.k),
+        **neighbour_scores(real, reference.radii2, features, reference.k),
+        "least_recall": least_recall(real, reference.classes, features, probabilities.argmax(1), reference.k),
     }
 
 
@@ -132,19 +138,21 @@ def frechet_distance(real: Tensor, samples: Tensor) -> float:
     return max(metric.compute().item(), 0.0)
 
 
-def kernel_distance(real: Tensor, samples: Tensor) -> float:
-    """The kernel distance of two sets of features: the mean over random subsets of up to 1,000, by a fixed seed.
+def kernel_distance(real: Tensor, samples: Tensor) -> tuple[float, float]:
+    """The kernel distance of two sets of features: mean and deviation over random subsets of up to 1,000, by
+    a fixed seed; of fewer than 2,000 images subsets are halves, so that they differ.
 
     In float64: the kernel is cubic in the features, and the distance a small difference of its means.
     """
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    size = min(KID_SUBSET_SIZE, len(real), len(samples))
+    size = min(KID_SUBSET_SIZE, len(real) // 2, len(samples) // 2)
     with _repeatable():
         metric = KernelInceptionDistance(feature=_Computed(real.shape[1]), subsets=KID_SUBSETS, subset_size=size)
         metric.update(real.double(), real=True)
         metric.update(samples.double(), real=False)
-        return metric.compute()[0].item()
+        mean, deviation = metric.compute()
+        return mean.item(), deviation.item()
 
 
 def inception_score(probabilities: Tensor) -> float:

@@ -1,99 +1,48 @@
-"""What the scores of a generator's epochs say: a label for each, and a sentence.
+"""What the scores of a generator's epochs say: a label for each, what is wrong with it, and a sentence.
 
-The rules, the first that holds:
+An epoch is good if no aspect of ``ASPECTS`` fails. Each has one score and one limit: the score that real images have
+when they are spoiled in that one way at a stated strength (``metrics.failures``), measured with the scorer, the data
+set and the number of samples in use. So "artefacts" means: more than if a tenth of the images were uniform noise.
 
-    diverged         a score, or a loss given among the scores, is not finite
-    noise            hardly any sample looks like data: the realistic ones are fewer than 3 per cent of the floor's
-    collapsed        the classes are as unbalanced as in the data without half of them; or samples look like data, with
-                     half of the floor's realism or more, but coverage and recall are both less than half of what
-                     those have
-    good             three quarters of the FCD of slightly blurred and of noisy data or less, half of the floor's
-                     realism or more, and the rarest class nearer to its share than to missing
-    still learning   anything else
+What is not good has failed, by the first rule that holds, if it is
 
-No limit is a figure of its own right; each is measured with the scorer, the data set and the number of samples in use.
-The floor is the score of training images against held-out ones; blurred or noisy data, and the data without one class
-or half of them, are synthetic failures made of the same training images (``metrics.failures``). "Realism" is that of
-``metrics.neighbours`` and not k-NN precision, which a few outliers among the real images can spoil. Coverage and
-recall alone do not tell a collapse: the coarse but diverse images of a generator's first epochs have little of both.
-A generator that always makes the same image of nothing is called noise.
+    diverged                  a score, or a loss given among the scores, is not finite
+    collapsed                 all samples are nearly alike; or they look like data, but the classes are nearly as
+                              unbalanced as in the data without half of them
+    memorised                 half of the samples or more are copies of training images
+    collapsed within classes  half of the samples have a twin, or nine in ten where they do not look like data, and
+                              there is little variety; or they look like data and are sharp, but coverage and recall
+                              are less than half of what variety asks for
+    noise                     hardly any sample looks like data, and a quarter or more are rougher than data
+
+Ugly samples are not good, and no more than that: early epochs' coarse images, or images that stand on their heads,
+have little recall too, and the scorer sees odd classes in them.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from metrics.limits import ASPECTS, HALF, Limits, figure, score_figure
+
 NOT_IN_A_FIT = "rules, applied when a job looks at what a fit kept"
 
-DIVERGED, NOISE, COLLAPSED, GOOD, LEARNING = LABELS = ("diverged", "noise", "collapsed", "good", "still learning")
-FAILED = (DIVERGED, NOISE, COLLAPSED)
-NOISE_SHARE = 0.03  # of the floor's realism: additive noise of .2 on Fashion-MNIST has 1.4 to 2.6 per cent
-ROUGH_SHARE = 0.75  # of the FCD of blurred and of noisy images, which must not be good themselves
-GOOD_SHARE = 0.5  # of the floor's realism
-COLLAPSE_SHARE = 0.5  # of coverage and recall with half of the classes
-COLUMNS = ("fcd", "kid", "class_distance", "rarest_class")
-COLUMNS += ("knn_precision", "knn_recall", "realism", "density", "coverage")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where one label ends and the next begins, and the floor.
-
-    Attributes:
-        realism: below it, noise.
-        coverage: below it and ``recall``, collapsed if realistic.
-        recall: the other of the two.
-        class_distance: from it on, collapsed.
-        fcd: good up to it only.
-        realistic: the realism from which on samples look like data: they may be good, or collapsed.
-        rarest_class: good above it only.
-        floor: the scores of real images.
-    """
-
-    realism: float
-    coverage: float
-    recall: float
-    class_distance: float
-    fcd: float
-    realistic: float
-    rarest_class: float
-    floor: dict[str, float]
-
-    @classmethod
-    def from_scores(cls, floor: dict[str, float], failures: dict[str, dict[str, float]]) -> "Limits":
-        """From the scores of real images, and of the failures ``blur``, ``noise``, ``dropped_class``, ``half_classes``.
-
-        Raises:
-            ValueError: if one is missing or not finite, or if the scores do not tell them apart.
-        """
-        missing = [name for name in ("blur", "noise", "dropped_class", "half_classes") if name not in failures]
-        if missing:
-            raise ValueError(f"limits need the scores of the failures: {', '.join(missing)} missing")
-        one, half = failures["dropped_class"], failures["half_classes"]
-        rough = min(failures["blur"], failures["noise"], key=lambda scores: scores["fcd"])
-        if not all(math.isfinite(value) for scores in (floor, rough, one, half) for value in scores.values()):
-            raise ValueError("limits need finite scores of real images: the scorer gives others")
-        if not floor["fcd"] < rough["fcd"]:
-            raise ValueError(
-                f"fcd {floor['fcd']:.3g} of real images, {rough['fcd']:.3g} of blurred or noisy ones: the scorer is "
-                f"too weak, or the images too few, for a verdict"
-            )
-        for name in ("fcd", "class_distance"):
-            if not floor[name] < one[name] < half[name]:
-                raise ValueError(
-                    f"{name} {floor[name]:.3g} with all classes, {one[name]:.3g} without one, {half[name]:.3g} without "
-                    f"half of them does not rise: the scorer is too weak, or the images too few, for a verdict"
-                )
-        return cls(
-            realism=NOISE_SHARE * floor["realism"],
-            coverage=COLLAPSE_SHARE * half["coverage"],
-            recall=COLLAPSE_SHARE * half["knn_recall"],
-            class_distance=half["class_distance"],
-            fcd=max(floor["fcd"], ROUGH_SHARE * rough["fcd"]),  # few images have a high floor
-            realistic=GOOD_SHARE * floor["realism"],
-            rarest_class=(floor["rarest_class"] + one["rarest_class"]) / 2,
-            floor=floor,
-        )
+DIVERGED, COLLAPSED, MEMORISED, WITHIN, NOISE = FAILED = (
+    "diverged",
+    "collapsed",
+    "memorised",
+    "collapsed within classes",
+    "noise",
+)
+GOOD, NOT_GOOD = "good", "not good"
+COLUMNS = ("fcd", "kid", "realism", "knn_precision", "sharpness", "artefacts", "knn_recall", "least_recall", "coverage")
+COLUMNS += ("duplicates", "class_distance", "rarest_class", "copies")
+FEW = 0.5  # of the least recall and of its coverage that are varied enough: less is a collapse
+ALIKE = 0.2  # of the floor's spread: less is a collapse
+LOOKS_LIKE_DATA = 0.5  # of the floor's realism
+NEARLY_ALL = 0.9  # of samples that do not look like data have a twin: paler images are nearer to each other too
+MOST_ROUGH = 0.25  # of the samples: more is noise, if hardly any looks like data; of real images 1 in 400 is
+HARDLY = 0.03  # of the floor's realism: additive noise of .2 on Fashion-MNIST has 1.4 to 2.6 per cent
 
 
 @dataclass(frozen=True)
@@ -102,30 +51,48 @@ class Verdict:
 
     Attributes:
         labels: of each scored epoch.
-        best: the epoch of least FCD among the good ones; if none is good, among those that did not diverge; ``None`` if
-            all did.
+        reasons: of each, the words of what is not good; none of one that is good or diverged.
+        best: the epoch of least FCD, which is the one that ``best.ckpt`` is of, good or not; ``None`` if all diverged.
         good_from: the first epoch from which on every scored one is good, or ``None``.
         sentence: the same in words.
     """
 
     labels: list[str]
+    reasons: list[list[str]]
     best: int | None
     good_from: int | None
     sentence: str
 
 
+def reasons(scores: dict[str, float], limits: Limits) -> list[str]:
+    """The words of the aspects that fail; none of scores that are not finite."""
+    if not _finite(scores):
+        return []
+    return [
+        a.words
+        for a in ASPECTS
+        if (scores[a.score] > limits.good[a.words] if a.most else scores[a.score] < limits.good[a.words])
+    ]
+
+
 def label(scores: dict[str, float], limits: Limits) -> str:
     """The label of one epoch. Losses may stand among the scores, by any other name, and must be finite too."""
-    if not all(math.isfinite(value) for value in scores.values()):
+    if not _finite(scores):
         return DIVERGED
-    if scores["realism"] < limits.realism:
-        return NOISE
-    realistic = scores["realism"] >= limits.realistic
-    few = scores["coverage"] < limits.coverage and scores["knn_recall"] < limits.recall
-    if (few and realistic) or scores["class_distance"] >= limits.class_distance:
+    floor, wrong = limits.floor, reasons(scores, limits)
+    like_data = scores["realism"] >= LOOKS_LIKE_DATA * floor["realism"]
+    if scores["spread"] < ALIKE * floor["spread"] or (like_data and scores["class_distance"] >= limits.half_classes):
         return COLLAPSED
-    close = scores["fcd"] <= limits.fcd and realistic
-    return GOOD if close and scores["rarest_class"] > limits.rarest_class else LEARNING
+    if scores["copies"] >= limits.memorised:
+        return MEMORISED
+    varied = limits.good["little variety within classes"]
+    twins = scores["duplicates"] >= (HALF if like_data else NEARLY_ALL) and scores["knn_recall"] < varied
+    few = scores["knn_recall"] < FEW * varied and scores["coverage"] < FEW * limits.coverage
+    if twins or (few and like_data and "blurred" not in wrong):
+        return WITHIN
+    if scores["realism"] < HARDLY * floor["realism"] and scores["rough"] >= MOST_ROUGH:
+        return NOISE
+    return NOT_GOOD if wrong else GOOD
 
 
 def verdict(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: Limits) -> Verdict:
@@ -137,38 +104,49 @@ def verdict(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: L
     epochs = list(epochs)
     if not epochs or len(epochs) != len(scores) or epochs != sorted(set(epochs)):
         raise ValueError(f"epochs {epochs} with {len(scores)} scores: expects rising epochs, and the scores of each")
-    labels = [label(s, limits) for s in scores]
+    labels, wrong = [label(s, limits) for s in scores], [reasons(s, limits) for s in scores]
     bad = [i for i, name in enumerate(labels) if name != GOOD]
     first = bad[-1] + 1 if bad else 0
     good_from = epochs[first] if first < len(epochs) else None
-    rank = {GOOD: 0, DIVERGED: 2}
-    order = sorted(range(len(epochs)), key=lambda i: (rank.get(labels[i], 1), scores[i]["fcd"]))
-    at = order[0] if labels[order[0]] != DIVERGED else None
-    parts = [*_failures(epochs, labels), _goodness(epochs, labels, first)]
-    if at is None:
-        parts.append("no epoch has finite scores")
-    else:
-        figures = f"(FCD {scores[at]['fcd']:.3g}, floor {limits.floor['fcd']:.3g})"
-        parts.append(f"{'best' if labels[at] == GOOD else 'least bad'} at epoch {epochs[at]} {figures}")
-    return Verdict(labels, None if at is None else epochs[at], good_from, "; ".join(parts))
+    finite = [i for i, name in enumerate(labels) if name != DIVERGED]
+    least = min(finite, key=lambda i: scores[i]["fcd"], default=None)
+    parts = [*_failures(epochs, labels), *_shortcomings(epochs, labels, wrong), _goodness(epochs, labels, first)]
+    parts.append(_bestness(epochs, labels, wrong, scores, least, limits))
+    return Verdict(labels, wrong, None if least is None else epochs[least], good_from, "; ".join(parts))
 
 
 def table(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: Limits) -> str:
-    """A GitHub-markdown table: the floor, then a row for each epoch with its label and scores."""
-    rows = [(str(epoch), label(s, limits), s) for epoch, s in zip(epochs, scores, strict=True)]
-    return _markdown("epoch", [("floor", "real images", limits.floor), *rows])
+    """A GitHub-markdown table: the floor, then a row for each epoch with its label, what is wrong, and its scores."""
+    return _markdown("epoch", [(str(epoch), s) for epoch, s in zip(epochs, scores, strict=True)], limits)
 
 
-def failures_table(failures: dict[str, dict[str, float]], limits: Limits) -> str:
-    """The same of synthetic failures, by their names."""
-    rows = [(name, label(s, limits), s) for name, s in failures.items()]
-    return _markdown("images", [("floor", "real images", limits.floor), *rows])
+def failures_table(failures: dict[str, dict[float, dict[str, float]]], limits: Limits) -> str:
+    """The same of synthetic failures, by their names and strengths; of training images copies are no fault."""
+    copies = {"copies": limits.floor["copies"]}
+    rows = [(f"{name} {at:g}", scores | copies) for name, of in failures.items() for at, scores in of.items()]
+    return _markdown("spoiled images", rows, limits)
 
 
-def _markdown(first: str, rows: list[tuple[str, str, dict[str, float]]]) -> str:
+def scores_table(scores: dict[str, dict[str, float]], limits: Limits) -> str:
+    """The same of any images, by their names."""
+    return _markdown("images", list(scores.items()), limits)
+
+
+def _finite(scores: dict[str, float]) -> bool:
+    return all(math.isfinite(value) for value in scores.values())
+
+
+def _markdown(first: str, rows: list[tuple[str, dict[str, float]]], limits: Limits) -> str:
     lines = [[first, "label", *COLUMNS], [":--"] * 2 + ["--:"] * len(COLUMNS)]
-    for name, called, s in rows:
-        lines.append([name, called, *(f"{s[c]:.1f}" if c in ("fcd", "kid") else f"{s[c]:.3f}" for c in COLUMNS)])
+    for name, s in [("floor: real images", limits.floor), *rows]:
+        called = "" if s is limits.floor else label(s, limits)
+        if called == NOT_GOOD:
+            called += f": {', '.join(reasons(s, limits))}"
+        cells = [
+            score_figure(c, s[c]) + (f" ± {score_figure('kid_std', s['kid_std'])}" if c == "kid" else "")
+            for c in COLUMNS
+        ]
+        lines.append([name, called, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -188,11 +166,20 @@ def _failures(epochs: list[int], labels: list[str]) -> list[str]:
     return parts or ["never failed"]
 
 
+def _shortcomings(epochs: list[int], labels: list[str], wrong: list[list[str]]) -> list[str]:
+    """Where it is not good, without having failed, and why: what is wrong at any of these epochs."""
+    at = [i for i, name in enumerate(labels) if name == NOT_GOOD]
+    if not at:
+        return []
+    named = [a.words for a in ASPECTS if any(a.words in wrong[i] for i in at)]
+    return [f"not good at epoch{'s' * (len(at) > 1)} {_ranges(epochs, at)} ({', '.join(named)})"]
+
+
 def _goodness(epochs: list[int], labels: list[str], first: int) -> str:
     """Since when it is good: "good from epoch 9 on", and when else."""
     before = [i for i in range(first) if labels[i] == GOOD]
     if not before and first == len(labels):
-        return "never good" + ("; still learning at the end" if labels[-1] == LEARNING else "")
+        return "never good"
     earlier = f"epoch{'s' * (len(before) > 1)} {_ranges(epochs, before)}"
     if first == len(labels):
         return f"good only at {earlier}"
@@ -201,6 +188,24 @@ def _goodness(epochs: list[int], labels: list[str], first: int) -> str:
     else:
         since = f"good from epoch {epochs[first]} on"
     return since + (f", and at {earlier}" if before else "")
+
+
+def _bestness(epochs, labels, wrong, scores, least: int | None, limits: Limits) -> str:
+    """The epoch of least FCD; where it is not good, why, and which of the good ones has the least."""
+    if least is None:
+        return "no epoch has finite scores"
+    fcd = f"FCD {figure(scores[least]['fcd'])}, floor {figure(limits.floor['fcd'])}"
+    if labels[least] == GOOD:
+        return f"best at epoch {epochs[least]} ({fcd})"
+    why = ", ".join(wrong[least]) if labels[least] == NOT_GOOD else labels[least]
+    good = [i for i, name in enumerate(labels) if name == GOOD]
+    if not good:
+        return f"least bad at epoch {epochs[least]} ({fcd})"
+    next_ = min(good, key=lambda i: scores[i]["fcd"])
+    return (
+        f"best FCD at epoch {epochs[least]} ({fcd}), which is not good ({why}); the least of good ones at epoch "
+        f"{epochs[next_]} (FCD {figure(scores[next_]['fcd'])})"
+    )
 
 
 def _ranges(epochs: list[int], at: list[int]) -> str:

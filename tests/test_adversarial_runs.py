@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from conftest import QUICK, SMALL_GAN, fits, results, said
+from latent_lab.rounding import with_spreads
 
 GANS = [*QUICK[:1], *QUICK[2:], "trainer.max_epochs=3", *SMALL_GAN]
 
@@ -123,7 +124,7 @@ def test_seeds_become_mean_and_deviation_and_share_a_scorer(command, outputs):
     assert sorted(fit.name.split("-")[0] for fit in fits(outputs)) == ["dcgan", "dcgan", "scorer"]
     values = [job["metrics"]["fcd"] for job in results(outputs / "sweeps" / "s").values()]
     mean, half = sum(values) / 2, abs(values[0] - values[1])
-    cell = f"{mean:.3g} ± {half / math.sqrt(2):.2g}"
+    cell = with_spreads(mean, [half / math.sqrt(2)])
     assert f"| dcgan | digits | 2 | {cell} |" in (outputs / "sweeps" / "s" / "results.md").read_text()
     code, out, _ = command("train", "-m", *arguments)
     assert code == 0 and out.count("finished before") == 2

@@ -231,7 +231,7 @@ def test_a_run_on_two_devices_is_one_with_the_doubled_batch(command, tmp_path, m
         (["model=dcgan", "trainer.devices=1.5"], "trainer.devices=1.5: expects a whole number"),
         (["model=dcgan", "trainer.devices=auto"], "trainer.devices=auto: expects a whole number"),
         (["model=dcgan", "trainer.accelerator=gpu"], "trainer.devices=2: there are 1 GPUs for a process each"),
-        (["model=wgan_gp", "dataset.batch_size=150"], "trainer.devices=2: .* take 1500 images a step .* only 1100"),
+        (["model=wgan_gp", "dataset.batch_size=600"], "trainer.devices=2: .* take 1200 images a step .* only 1100"),
     ],
 )
 def test_what_several_devices_cannot_do_ends_in_one_line(command, tmp_path, monkeypatch, arguments, message):

@@ -6,38 +6,28 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from test_scored_failures import Scored
-from torch import nn
+from test_scored_failures import SmallScorer
 
 from callbacks.analyses.base import InTraining
 from callbacks.analyses.sample_quality import SampleQuality, require_best_is_best
-from callbacks.observers.epoch_scores import EpochScores, Yardstick, best_epoch
+from callbacks.observers.epoch_scores import NAMES, EpochScores, Yardstick, best_epoch
 from callbacks.observers.epoch_seed import EpochSeed
 from callbacks.observers.loss_history import LossHistory
 from datamodules.digits import Digits
+from datamodules.images import to_unit_range
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
 from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP
-from metrics.samples import NAMES
+from metrics.failures import STRENGTHS
 
 SHAPE = (1, 8, 8)
 
 
-class Scorer(nn.Module):
-    """The small network of ``test_scored_failures`` as scores want it."""
-
-    def __init__(self):
-        super().__init__()
-        self.scored = Scored()
-        self.body = self.scored.body
-
-    def describe(self, images, batch_size=1000):
-        return self.scored.see(images)
-
-
 @pytest.fixture(scope="module")
 def scorer():
-    return Scorer()
+    data = Digits()
+    data.setup()
+    return SmallScorer(to_unit_range(data.labelled.images), data.labelled.targets)
 
 
 class Watching(pl.Callback):
@@ -89,6 +79,14 @@ def test_images_seen_are_those_of_all_critic_steps(scorer):
     assert (entry["updates"], entry["images_seen"]) == (7, 700)
 
 
+def test_what_limits_are_made_of_is_measured_once_and_kept(scorer):
+    state = fitted(scorer, max_epochs=1)[0].state_dict()
+    assert {name: tuple(of) for name, of in state["failures"].items()} == STRENGTHS
+    assert set(state["floor"]) == set(state["failures"]["blur"][1.0]) == set(state["epochs"][0]["raw"]) == set(NAMES)
+    assert [sum(of) for of in state["shares"].values()] == pytest.approx([1, 1])
+    assert set(state["shares"]) == {"held_out", "training"} and len(state["shares"]["training"]) == 10
+
+
 def test_scores_are_of_the_models_own_noise(scorer, monkeypatch):
     data, seen = Digits(), []
     data.setup()
@@ -126,7 +124,7 @@ def test_a_best_checkpoint_of_another_epoch_is_refused(tmp_path):
 
 def test_the_quality_of_a_fit_in_a_notebook(scorer):
     quality = SampleQuality(samples=200, scorer=scorer)
-    fitted(scorer, more=[quality])
+    fitted_state = fitted(scorer, more=[quality])[0]
     outcome = quality.outcome
     expected = {f"{name}{end}" for name in NAMES for end in ("", "_raw", "_best", "_floor")}
     assert set(outcome.metrics) == expected | {"scorer_accuracy", "scored_images"}
@@ -134,7 +132,12 @@ def test_the_quality_of_a_fit_in_a_notebook(scorer):
     assert outcome.metrics["fcd_floor"] < outcome.metrics["fcd"] == outcome.metrics["fcd_best"]  # no other was kept
     report = outcome.artefacts["report.md"]
     assert "Against 200 test images" in report and "![losses](losses.png)" in report and "strip" not in report
-    assert list(outcome.facts["verdict"]["labels"]) == [1, 2, 3]
+    told = outcome.facts["verdict"]
+    assert list(told["labels"]) == list(told["reasons"]) == [1, 2, 3] and "unrealistic" in told["reasons"][3]
+    state = fitted_state.state_dict()
+    assert f"best at epoch {best_epoch(state)}" in outcome.facts["statement"].replace("least bad", "best")
+    kid = next(line for line in report.splitlines() if line.startswith("| averaged")).split(" | ")[2]
+    assert kid == f"{outcome.metrics['kid']:.1f} ± {outcome.metrics['kid_std']:.1f}"
     assert set(outcome.artefacts) == {"report.md", "history.json"}
 
 

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from metrics.neighbours import neighbour_scores, squared_distances, squared_radii
+from metrics.neighbours import least_recall, neighbour_scores, squared_distances, squared_radii
 from metrics.samples import (
     NAMES,
+    SUBSET_SEED,
     Reference,
     class_distance,
     class_histogram,
@@ -61,16 +62,25 @@ def test_frechet_distance_of_a_point_to_a_set_is_its_spread():
 
 
 @pytest.mark.parametrize("offset", [0.0, 30.0])
-def test_kernel_distance_is_the_unbiased_estimate(offset):
+def test_kernel_distance_is_the_mean_of_unbiased_estimates(offset):
     """With features about 30 the kernel is 1e9: float32 would leave no digit of the difference of its means."""
     x, y = normal(40, 6, 0) + offset, 1.5 * normal(40, 6, 1) + offset
 
     def kernel(a, b):
         return (a.double() @ b.double().T / 6 + 1) ** 3
 
-    off_diagonal = 1 - torch.eye(40)
-    within = sum((kernel(a, a) * off_diagonal).sum() / (40 * 39) for a in (x, y))
-    assert kernel_distance(x, y) == pytest.approx((within - 2 * kernel(x, y).mean()).item(), rel=1e-7)
+    def estimate(x, y):
+        off_diagonal = 1 - torch.eye(20)
+        within = sum((kernel(a, a) * off_diagonal).sum() / (20 * 19) for a in (x, y))
+        return (within - 2 * kernel(x, y).mean()).item()
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SUBSET_SEED)
+        halves = [(x[torch.randperm(40)[:20]], y[torch.randperm(40)[:20]]) for _ in range(10)]
+    estimates = torch.tensor([estimate(*half) for half in halves], dtype=torch.float64)
+    mean, deviation = kernel_distance(x, y)
+    assert mean == pytest.approx(estimates.mean().item(), rel=1e-7)
+    assert deviation == pytest.approx(estimates.std(correction=0).item(), rel=1e-7) and deviation > 0
 
 
 def test_inception_score_runs_from_one_to_the_number_of_classes():
@@ -130,6 +140,22 @@ def test_density_counts_up_to_k_balls():
     scores = of_points(on_a_line(0, 1, 2), on_a_line(1, 1, 1), 2)
     assert scores["density"] == 1.5
     assert (scores["knn_recall"], scores["coverage"]) == (1 / 3, 1)
+
+
+def test_the_least_recall_is_of_classes_taken_alone():
+    """k = 1. Class 0: samples at 0 and 2 have balls of radius 2, which hold -2 to 4. Class 1: two at one place hold one
+    of its two real points, though balls of class 0 hold the other."""
+    real, samples = on_a_line(-1, 3, 10, 1), on_a_line(0, 2, 10, 10)
+    classes = torch.tensor([0, 0, 1, 1])
+    assert least_recall(real, classes, samples, classes, 1) == 0.5
+    assert of_points(real, samples, 1)["knn_recall"] == 1
+    assert least_recall(on_a_line(-1, 5, 10, 10), classes, samples, classes, 1) == 0.5  # of class 0, 5 is outside
+
+
+def test_a_class_of_too_few_samples_has_no_recall():
+    real, classes = on_a_line(0, 1, 10, 11), torch.tensor([0, 0, 1, 1])
+    assert least_recall(real, classes, on_a_line(0, 1, 0.5, 10), torch.tensor([0, 0, 0, 1]), 1) == 0
+    assert least_recall(real, classes, on_a_line(0, 1, 0.5, 10), torch.tensor([0, 0, 0, 2]), 1) == 0
 
 
 def test_radii_of_near_identical_points_far_from_the_origin_bug():
@@ -200,7 +226,9 @@ def test_non_finite_features_score_nan(value):
 
 def test_huge_features_still_score_finitely():
     scores = random_scores(features=normal(60, 8, 1) * 1e30)
-    assert all(math.isfinite(v) for v in scores.values())
+    assert all(
+        math.isfinite(v) for name, v in scores.items() if name != "kid_std"
+    )  # whose square may be beyond float64
     assert scores["fcd"] > 1e50
 
 

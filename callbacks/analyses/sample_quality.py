@@ -11,12 +11,12 @@ import torch
 from callbacks.analyses.base import Analysis, Outcome
 from callbacks.drawing.loss_charts import losses_figure, plain_history
 from callbacks.fitted import Fitted
-from callbacks.observers.epoch_scores import EpochScores, Yardstick, best_epoch
+from callbacks.observers.epoch_scores import NAMES, EpochScores, Yardstick, best_epoch
 from callbacks.observers.loss_history import LossHistory
 from datamodules.checks import require_whole
 from datamodules.images import to_unit_range
-from metrics.samples import NAMES
-from metrics.verdict import Limits, failures_table, table, verdict
+from metrics.limits import Limits, limits_table, score_figure
+from metrics.verdict import failures_table, table, verdict
 
 SHOWN = ("fcd", "fcd_floor", "fcd_best", "kid", "class_distance", "knn_precision", "knn_recall", "coverage")
 PICTURES = ("losses", "samples", "strip", "nearest", "interpolations")  # of the report, in its order
@@ -52,19 +52,23 @@ class SampleQuality(Analysis):
         found = fitted.derived(f"scores-{self.samples}", lambda: _as_arrays(self._scores(fitted)))
         metrics = {name: value.item() for name, value in found.items()}
         seconds = time.perf_counter() - start
-        limits = Limits.from_scores(kept["floor"], kept["failures"])
+        limits = Limits.of(kept)
         epochs = [entry["epoch"] for entry in kept["epochs"]]
         averaged = [entry["averaged"] for entry in kept["epochs"]]
         judged = verdict(epochs, averaged, limits)
         facts = {
             "statement": judged.sentence,
-            "verdict": {"labels": dict(zip(epochs, judged.labels, strict=True)), "best": judged.best,
-                        "good_from": judged.good_from},
-        }  # fmt: skip
+            "verdict": {
+                "labels": dict(zip(epochs, judged.labels, strict=True)),
+                "reasons": dict(zip(epochs, judged.reasons, strict=True)),
+                "best": judged.best,
+                "good_from": judged.good_from,
+            },
+        }
         pictures = {path.name: path for path in fitted.files("pictures/*")}
         shown = [name for name in PICTURES if name == "losses" or f"{name}.png" in pictures]
-        tables = table(epochs, averaged, limits), failures_table(kept["failures"], limits)
-        report = _report(metrics, judged.sentence, *tables, kept["samples"], limits, shown)
+        tables = limits_table(limits), table(epochs, averaged, limits), failures_table(kept["failures"], limits)
+        report = _report(metrics, judged.sentence, *tables, kept["samples"], shown)
         artefacts = {"report.md": report, "history.json": history} | pictures
         return Outcome(metrics, facts, {"losses": losses_figure({"": history})}, artefacts, seconds)
 
@@ -105,27 +109,35 @@ def _as_arrays(metrics: dict[str, float]) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in metrics.items()}
 
 
-def _report(m: dict, sentence: str, epochs: str, spoiled: str, samples: int, limits: Limits, shown: list[str]) -> str:
+def _report(m: dict, sentence: str, limits: str, epochs: str, spoiled: str, samples: int, shown: list[str]) -> str:
     """The job's part of a sweep's ``results.md``; pictures by their names in the job's folder."""
     suffixes = {"averaged": "", "raw": "_raw", "best epoch, averaged": "_best", "floor: training images": "_floor"}
+    columns = [name for name in NAMES if name != "kid_std"]
+
+    def cell(name: str, end: str) -> str:
+        error = f" ± {score_figure('kid_std', m['kid_std' + end])}" if name == "kid" else ""
+        return score_figure(name, m[name + end]) + error
+
     lines = [
         f"**{sentence[0].upper()}{sentence[1:]}.**",
         "",
         f"Against {m['scored_images']} test images, by a scorer that classifies {100 * m['scorer_accuracy']:.2f} % of "
-        "the test set rightly:",
+        "the test set rightly; training images are copies of themselves:",
         "",
-        f"| generator | {' | '.join(NAMES)} |",
-        "|---" * (1 + len(NAMES)) + "|",
-        *(f"| {name} | {' | '.join(f'{m[n + end]:.3f}' for n in NAMES)} |" for name, end in suffixes.items()),
+        f"| generator | {' | '.join(columns)} |",
+        "|---" * (1 + len(columns)) + "|",
+        *(f"| {name} | {' | '.join(cell(n, end) for n in columns)} |" for name, end in suffixes.items()),
         "",
-        f"The averaged generator after each epoch, against {samples} held-out images. Noise: realism below "
-        f"{limits.realism:.3f}. Collapsed: class distance from {limits.class_distance:.3f}; or realism from "
-        f"{limits.realistic:.3f} with coverage below {limits.coverage:.3f} and recall below {limits.recall:.3f}. Good: "
-        f"FCD up to {limits.fcd:.1f}, realism from {limits.realistic:.3f}, rarest class > {limits.rarest_class:.3f}.",
+        f"An epoch is good where the averaged generator's samples, compared with {samples} held-out images, are in "
+        "every aspect as good as real images that were spoiled a little:",
+        "",
+        limits,
+        "",
+        "The epochs:",
         "",
         epochs,
         "",
-        "What these limits are measured by, training images and the same spoiled on purpose:",
+        "What the limits are taken from, training images spoiled at several strengths:",
         "",
         spoiled,
         "",

@@ -9,10 +9,12 @@ from torch import Tensor
 from callbacks.observers.watching import last_epoch
 from datamodules.checks import require_whole
 from datamodules.images import Split, to_unit_range
-from metrics import failures
-from metrics.samples import Reference, score
-from metrics.verdict import Limits
+from metrics import failures, pixels, samples
+from metrics.limits import Limits
+from metrics.pixels import PixelReference
+from metrics.samples import Reference, class_histogram, score
 
+NAMES = samples.NAMES + pixels.NAMES  # of the scores
 NOISE_SEED = 1  # of the noise that is scored: the same in every epoch, so that only the generator differs
 SUBSET_SEED = 2  # of the images that are compared: their order in the files is not random
 BATCH = 500
@@ -24,7 +26,7 @@ class Yardstick:
     Args:
         scorer: gives features and class probabilities of images (``describe``).
         real: images that the generator was not trained on.
-        train: images that it was trained on, for the floor.
+        train: all images that it was trained on, for the floor, and to find copies of them.
         samples: N, how many images are compared with as many.
         device: where the scorer computes.
 
@@ -39,22 +41,33 @@ class Yardstick:
             raise ValueError("scores need scorer=, a network that was trained to tell the data set's classes apart")
         self.scorer = scorer.to(device)
         self.samples = min(samples, len(real.images), len(train.images))
+        everything = train.images
         real, train = _drawn(real, self.samples), _drawn(train, self.samples)
-        self.reference = Reference.of(*self._describe(to_unit_range(real.images)))
-        self._train = Split(to_unit_range(train.images), train.targets)
+        held_out = to_unit_range(real.images.to(device))
+        self.reference = Reference.of(*self._describe(held_out))
+        self.pixels = PixelReference.of(held_out, everything)
+        self._train = Split(to_unit_range(train.images.to(device)), train.targets.to(device))
         self.floor = self.score(self._train.images)
 
-    def score_failures(self) -> dict[str, dict[str, float]]:
-        """The scores of each synthetic failure, made of training images."""
-        return {name: self.score(failures.make(name, *self._train)) for name in failures.FAILURES}
+    def score_failures(self) -> dict[str, dict[float, dict[str, float]]]:
+        """The scores of each synthetic failure at each of its strengths, made of training images."""
+        return {
+            name: {strength: self.score(failures.make(name, *self._train, strength)) for strength in strengths}
+            for name, strengths in failures.STRENGTHS.items()
+        }
+
+    def shares(self) -> dict[str, list[float]]:
+        """The share of each class among the real images, ``held_out`` and ``training``, as the scorer sees them."""
+        training = class_histogram(self._describe(self._train.images)[1])
+        return {"held_out": self.reference.class_histogram.tolist(), "training": training.tolist()}
 
     def _describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        device = next(self.scorer.parameters()).device
-        return self.scorer.describe(images.to(device), BATCH)
+        return self.scorer.describe(images, BATCH)
 
     def score(self, images: Tensor) -> dict[str, float]:
-        """The scores of images ``(N, 1, H, W)`` in [0, 1], by the names of ``metrics.samples``."""
-        return score(self.reference, *self._describe(images))
+        """The scores of images ``(N, 1, H, W)`` in [0, 1], by ``NAMES``; every one NaN if a pixel is not finite."""
+        images = images.to(self.pixels.training.device)
+        return score(self.reference, *self._describe(images)) | self.pixels.score(images)
 
     def score_generator(self, module: pl.LightningModule, averaged: bool) -> dict[str, float]:
         """The scores of as many samples of an adversarial model, from a fixed draw of the noise it learns from."""
@@ -100,7 +113,7 @@ class EpochScores(pl.Callback):
 
     def state_dict(self) -> dict:
         """``epochs``: for each its number, ``updates``, ``images_seen``, and the scores ``averaged`` and ``raw``;
-        ``floor`` and ``failures``, which a verdict's limits are taken from, beside them."""
+        ``floor``, ``failures`` and ``shares``, which a verdict's limits are taken from, beside them."""
         return {"epochs": self._epochs, **self._measures}
 
     def load_state_dict(self, state: dict) -> None:
@@ -110,7 +123,8 @@ class EpochScores(pl.Callback):
         data = trainer.datamodule
         self._yardstick = yard = Yardstick(self.scorer, data.val, data.train, self.samples, pl_module.device)
         self._measures = {"samples": yard.samples, "floor": yard.floor, "failures": yard.score_failures()}
-        Limits.from_scores(yard.floor, self._measures["failures"])  # refuses a scorer too weak for a verdict, in time
+        self._measures["shares"] = yard.shares()
+        Limits.of(self._measures)  # refuses a scorer too weak for a verdict, in time
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
