@@ -95,7 +95,7 @@ def main() -> None:
                 line = run(model, dataset, settings, Path(folder))
                 lines.setdefault(dataset, []).append(line)
                 for minutes, fcd in zip(line.minutes, line.fcd, strict=True):
-                    print(f"{dataset} {model} {minutes:.2f} minutes: FCD {fcd:.1f} (floor {line.floor:.1f})", flush=True)
+                    print(f"{dataset} {model} {minutes:.2f} minutes: FCD {fcd:.1f}, floor {line.floor:.1f}", flush=True)
     draw(lines, known.into)
     print(known.into)
 

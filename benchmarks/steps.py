@@ -64,7 +64,12 @@ class Contest:
         self.weights_g, self.weights_d = list(model.generator.parameters()), list(model.critic.parameters())
         self.generate = compiled(lambda z: model.generator(z).float())
         self.critic_loss = compiled(lambda real, fake: model.critic_loss(real, fake)[0])
-        self.generator_loss = compiled(lambda z: model.generator_loss(model.critic(model.generator(z))))
+
+        def generator_loss(z: Tensor, real: Tensor) -> Tensor:
+            beside = model.critic(real) if model.loss.relative else None
+            return model.generator_loss(model.critic(model.generator(z)), beside)
+
+        self.generator_loss = compiled(generator_loss)
 
     def __call__(self, batch: Batch) -> None:
         adam_g, adam_d = self.optimizers
@@ -77,7 +82,7 @@ class Contest:
                 self.critic_loss(real, fake).backward(inputs=self.weights_d)
                 adam_d.step()
             adam_g.zero_grad()
-            self.generator_loss(self._noise(reals[0])).backward(inputs=self.weights_g)
+            self.generator_loss(self._noise(reals[0]), reals[-1]).backward(inputs=self.weights_g)
             adam_g.step()
         if self.averaging:
             self._average()

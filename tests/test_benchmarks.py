@@ -1,6 +1,7 @@
 """The benchmarks: that they time what they say, and name what they could not measure."""
 
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ SMALL = {
     "vae": ["model.encoder.channels=2", "model.latent_dim=8"],
     "dcgan": SMALL_NETWORKS,
     "wgan_gp": SMALL_NETWORKS,
+    "r3gan": SMALL_NETWORKS,
     "scorer": ["model.channels=2"],
 }
 
@@ -245,3 +247,21 @@ def test_heads_are_measured_each_in_its_own_process():
     rows = cells(done.stdout, "|")
     assert rows["knn"][:3] == ["300", "–", "–"], "it has no graph"
     assert rows["spreading"][1].endswith(" s") and rows["spreading"][-1].endswith(" MB")
+
+
+def test_quality_is_drawn_over_minutes(tmp_path):
+    """A line of text a scored epoch, minutes that rise, and one picture with a panel a data set."""
+    picture = tmp_path / "quality.png"
+    words = ["--models", "dcgan", "--datasets", "digits", "--into", str(picture), "callbacks.every_n_epochs=1"]
+    done = run(
+        "quality", *words, "trainer.max_epochs=2", "+callbacks.requires.scorer.trainer.max_epochs=2", *SMALL_NETWORKS
+    )
+    assert done.returncode == 0, done.stderr
+    lines = re.findall(r"^digits dcgan ([\d.]+) minutes: FCD ([\d.]+), floor ([\d.]+)$", done.stdout, re.MULTILINE)
+    minutes, fcd, floors = zip(*(map(float, line) for line in lines), strict=True)
+    assert len(lines) == 2 and minutes == tuple(sorted(minutes)) and len(set(floors)) == 1 and min(fcd) > floors[0]
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 5000
+    refused = run("quality", "--models", "dcgna")
+    assert refused.returncode == 2 and refused.stderr.startswith(
+        "quality.py: model=dcgna: unknown (did you mean dcgan?)"
+    )
