@@ -9,9 +9,8 @@ from torch import Tensor
 from datamodules.distributions import Distribution
 
 CELLS = 30  # on a side of the grid
-FLOOR_SEED = 3  # of the sample of the data itself that gives the floor
-NEAR_SIGMAS = 3.0  # of a mode: within it, a point belongs to it
 WIDENED = 2.0  # standard deviations of the blurred data that set the limit, in those of the data
+NEAR_SIGMAS = 3.0  # of a mode or a curve: within it, a point is near
 HIT_SHARE = 0.1  # of a mode's share of points that it needs to count as hit
 
 
@@ -24,8 +23,7 @@ class CellGrid:
 
     Attributes:
         masses: of the cells row by row from the lowest, the last of all outside: ``(cells^2 + 1,)``.
-        limit: the JS divergence of the distribution and the same with its curve or modes twice as wide, in bits: what
-            is as near as that has learned it.
+        limit: the JS divergence of the distribution and the same with its curve or modes twice as wide, in bits.
     """
 
     def __init__(self, distribution: Distribution, cells: int = CELLS):
@@ -85,29 +83,15 @@ def wasserstein_1(a: Tensor, b: Tensor) -> float:
     return float(cost[rows, columns].mean())
 
 
-def mode_counts(points: Tensor, distribution: Distribution) -> dict[str, float]:
-    """Of a distribution with modes: how many are hit, and the share of points near one; nothing for another.
+def mode_counts(points: Tensor, distribution: Distribution) -> dict[str, int]:
+    """``modes``, how many a distribution with modes has that are hit; nothing for another.
 
-    A point is near a mode within three standard deviations (Srivastava et al. 2017); of a round normal distribution's
-    own points .989 are. A mode is hit by a tenth of its share of such points, a stricter reading than one point.
+    A mode is hit by a tenth of its share of points within three standard deviations of it (Srivastava et al. 2017), a
+    stricter reading than one point.
     """
     if distribution.modes is None:
         return {}
     distances, nearest = torch.cdist(points.double().cpu(), distribution.modes).min(1)
-    near = distances <= NEAR_SIGMAS * distribution.mode_sigma
     count = len(distribution.modes)
-    shares = torch.bincount(nearest[near], minlength=count).double() / len(points)
-    return {"modes": int((shares >= HIT_SHARE / count).sum()), "near_modes": float(near.double().mean())}
-
-
-def real_sample(distribution: Distribution, count: int) -> Tensor:
-    """Points of the distribution itself, ``(count, 2)``: always the same ones."""
-    return distribution.sample(count, torch.Generator().manual_seed(FLOOR_SEED))
-
-
-def floor(grid: CellGrid, distribution: Distribution, points: int, paired: int) -> dict[str, float]:
-    """What points of the distribution itself score on its grid: ``kl`` and ``js`` of so many, ``w1`` of two samples of
-    ``paired``; where it has modes, ``modes`` and ``near_modes``."""
-    own = real_sample(distribution, points + paired)
-    scores = grid.divergences(own[:points]) | mode_counts(own[:points], distribution)
-    return scores | {"w1": wasserstein_1(own[:paired], own[paired : 2 * paired])}
+    hits = torch.bincount(nearest[distances <= NEAR_SIGMAS * distribution.mode_sigma], minlength=count)
+    return {"modes": int((hits >= HIT_SHARE / count * len(points)).sum())}

@@ -4,12 +4,20 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from conftest import ON_CPU, SMALL_PLANE, fits, results
 from latent_lab import command as composing
 
 PLANE = [*SMALL_PLANE, "trainer.max_epochs=2", *ON_CPU]
+
+
+@pytest.fixture(autouse=True)
+def few_points(monkeypatch):
+    """Scores of few points beside few draws of the data: what they come to is tested in test_plane_metrics.py."""
+    monkeypatch.setattr("metrics.plane_yardstick.DRAWS", 4)
+    monkeypatch.setattr("callbacks.observers.plane_view.FINAL", (2000, 100))
 
 
 def test_one_job_leaves_its_scores_pictures_page_and_statement(command, tmp_path):
@@ -19,7 +27,7 @@ def test_one_job_leaves_its_scores_pictures_page_and_statement(command, tmp_path
     here = tmp_path / "runs" / name
     assert result["status"] == "ok" and result["choices"]["model"] == "gan" and result["n_labels"] is None
     metrics = result["metrics"]
-    for score in ("kl", "js", "w1", "modes", "near_modes"):
+    for score in ("kl", "js", "w1", "near", "misplaced", "least", "narrowest", "width", "widest", "modes"):
         assert {score, f"{score}_averaged", f"{score}_floor"} <= metrics.keys()
     assert metrics["js_floor"] < metrics["js_limit"] < metrics["js"] and metrics["modes_floor"] == 8
     assert result["convergence"]["state"] != "converged" and result["statement"] in out
@@ -28,7 +36,8 @@ def test_one_job_leaves_its_scores_pictures_page_and_statement(command, tmp_path
         with Image.open(here / picture) as image:
             assert image.width >= least, picture
     report = (here / "report.md").read_text()
-    assert f"| generator | {metrics['kl']:.4f} | {metrics['js']:.4f} |" in report and "](page.html)" in report
+    assert f"| generator | {metrics['kl']:.4f} | {metrics['modes']} |" in report and "](page.html)" in report
+    assert f"| {metrics['js_limit']:.4f} | {metrics['w1_limit']:.4f} |" in report
     code, out, _ = command("evaluate", f"run={here}")
     assert code == 0 and f"all {len(metrics)} metrics reproduced exactly" in out
     (fit,) = fits(tmp_path)

@@ -37,6 +37,15 @@ from lightning_modules.wgan_gp import WGANGP
 W, B = torch.tensor([1.5, -0.5]), 0.25
 
 
+@pytest.fixture(autouse=True)
+def few_points(monkeypatch):
+    """Scores of few points beside few draws of the data: what they come to is tested in test_plane_metrics.py."""
+    monkeypatch.setattr("metrics.plane_yardstick.DRAWS", 4)
+    small = {"FINAL": (3000, 100), "SCORED": 1000, "PAIRED": 50}
+    for name, value in small.items():
+        monkeypatch.setattr(f"callbacks.observers.plane_view.{name}", value)
+
+
 def linear(kind, output_range=(0.0, 1.0), **settings):
     """A model whose critic is w x + b in the networks' coordinates."""
     critic = MLPCritic([])
@@ -59,7 +68,7 @@ def test_a_linear_critic_has_arrows_along_its_weights(kind):
     points = torch.rand(7, 2, generator=torch.Generator().manual_seed(0))
     logits = (4 * points - 2) @ W + B
     expected = slope(logits)[:, None] * 4 * W  # four networks' units to one of the data
-    assert torch.allclose(descent_directions(module, points), expected, atol=1e-6)
+    assert torch.allclose(descent_directions(module, points, points), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +78,7 @@ def test_arrows_are_finite_differences_of_the_generators_loss(kind):
     module = model(MLPGenerator(2, [8], output_range=(-2, 2)), MLPCritic([16], act="softplus"), z_dim=2, **settings)
     module.double()
     points, h = torch.rand(5, 2, dtype=torch.float64), 1e-5
-    arrows = descent_directions(module, points)
+    arrows = descent_directions(module, points, points)
 
     def loss(x):
         return module.critic(module.scaled(x)).double()
@@ -148,7 +157,7 @@ def test_a_critics_estimate_is_the_distance_whatever_its_slope():
 
 def fitted(kind=GAN, epochs=2, view=None, z_dim=2, distribution=None, seed=0, more=(), updates=-1, **settings):
     torch.manual_seed(seed)
-    module = kind(MLPGenerator(z_dim, [16]), MLPCritic([16]), z_dim=z_dim, n_critic=1, ema_decay=0.9, **settings)
+    module = kind(MLPGenerator(z_dim, [16]), MLPCritic([16]), z_dim=z_dim, n_critic=1, ema_horizon=0.1, **settings)
     data = Plane(distribution or Parabola(), batch_size=50, train_size=500, val_size=100, test_size=100)
     callbacks = [LossHistory(5), *([view] if view else []), *more]
     trainer = pl.Trainer(max_epochs=epochs, max_steps=updates, logger=False, enable_checkpointing=False,
@@ -175,7 +184,7 @@ def test_frames_hold_what_one_update_did():
     last = frames[-1]
     centres = cell_centres(view.state_dict()["window"], HEAT)
     assert torch.allclose(last["heat"].flatten(), torch.sigmoid(module.critic(centres)).detach())
-    assert torch.allclose(last["arrows"], descent_directions(module, last["points"]), atol=1e-6)
+    assert torch.allclose(last["arrows"], descent_directions(module, last["points"], last["points"]), atol=1e-6)
     assert last["points"].shape == (POINTS, 2) and last["manifold"]["vertices"].shape == (441, 2)
 
 
@@ -228,6 +237,9 @@ def test_the_page_holds_the_frames_and_opens_without_a_network(kind, z_dim):
     assert (data["frames"][0]["manifold"] is None) == (z_dim == 3)
     titles = [chart["title"] for chart in data["charts"]]
     assert "JS divergence from the data, bits" in titles and "modes hit" in titles
+    bounds = state["bounds"]
+    (chart,) = [chart for chart in data["charts"] if chart["title"] == "Wasserstein-1 distance"]
+    assert {bounds["w1"][0], bounds["w1"][2]} == set(chart["lines"].values())
     assert all(len(values) == len(chart["updates"]) for chart in data["charts"] for values in chart["series"].values())
 
 
@@ -272,21 +284,38 @@ def test_only_a_critic_of_distances_estimates_one_and_its_map_is_its_own():
 
 def test_the_result_of_a_fit_in_a_notebook():
     """Scores of many points, and all that is left of the fit, under the names of the files it becomes."""
-    view, result = PlaneView(every_n_updates=10), PlaneResult(points=500, paired=100)
+    view, result = PlaneView(every_n_updates=10), PlaneResult(points=500, paired=50)
     module, history, _ = fitted(view=view, distribution=EightGaussians(), more=[result])
     outcome = result.outcome
     assert set(outcome.artefacts) == {"history.json", "page.html", "view.gif", "panel.png", "report.md"}
     assert set(outcome.figures) == {"view", "losses"}
     assert outcome.facts["convergence"] == {"state": "collapsed", "since": None}
-    assert outcome.facts["statement"] in outcome.artefacts["page.html"].replace("Not converged", "not converged")
+    final, metrics = view.state_dict()["final"], outcome.metrics
+    assert metrics["w1_averaged"] != final["averaged"]["w1"], "a smaller sample than the verdict's was asked for"
+    assert "kl_limit" not in metrics and metrics["js_limit"] == final["bounds"]["js"][2]
+    line = outcome.artefacts["report.md"].split("| averaged generator | ")[1].split(" |")[0]
+    assert line == f"{metrics['kl_averaged']:.4f}"
+    told = json.loads(re.search(r'id="data">(.*?)</script>', outcome.artefacts["page.html"], re.DOTALL)[1])["sentence"]
+    assert told[0].lower() + told[1:] == outcome.facts["statement"]
     assert outcome.artefacts["history.json"] == plain_history(history.state_dict())
     fit = InTraining(module.trainer, module)
     assert result.reload(fit, None) == result.metrics and {"kl", "w1_averaged", "js_floor"} <= result.metrics.keys()
 
 
+def test_the_verdict_and_the_table_are_of_the_same_points():
+    view, result = PlaneView(every_n_updates=10), PlaneResult(points=3000, paired=100)
+    fitted(view=view, distribution=EightGaussians(), more=[result])
+    final, metrics = view.state_dict()["final"], result.outcome.metrics
+    assert {f"{name}_averaged": value for name, value in final["averaged"].items()}.items() <= metrics.items()
+    limits = {f"{name}_limit": bound[2] for name, bound in final["bounds"].items() if name != "kl"}
+    assert limits.items() <= metrics.items()
+    said = f"W1 {metrics['w1_averaged']:.4f} (over its limit {metrics['w1_limit']:.4f}"
+    assert said in result.outcome.facts["statement"]
+
+
 def test_a_result_without_its_observer_is_told():
     with pytest.raises(ValueError, match="GAN: trained without the callback PlaneView; give the trainer one"):
-        fitted(more=[PlaneResult(points=500, paired=100)])
+        fitted(more=[PlaneResult(points=500, paired=50)])
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -13,11 +13,12 @@ from torch import Tensor
 from callbacks.drawing.mosaics import thinned
 from callbacks.drawing.plane_pictures import decided_as, score_series
 from metrics.convergence import Convergence, convergence
+from metrics.plane_yardstick import Bound
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 RECENT = 5  # the share of a history's windows, one in so many, whose mean is its recent loss
 MOST_FRAMES = 150  # in a page, evenly thinned: 20 kB each
-SCORES = ("kl", "js", "w1", "critic_w1", "modes", "near_modes")  # of the shown frame; the charts have the others
+SCORES = ("kl", "js", "w1", "critic_w1", "modes", "near")  # of the shown frame; the charts have the others
 MOST_VALUES = 400  # of a curve in a chart
 
 
@@ -33,8 +34,19 @@ def judged(view: dict, history: dict) -> Convergence:
     }
     frames = view["frames"]
     updates, scores = [frame["update"] for frame in frames], [frame["scores"] for frame in frames]
-    modes = view["floor"].get("modes")
-    return convergence(updates, scores, view["limit"], view["floor"], modes, losses, decided_as(view))
+    final = view.get("final")
+    return convergence(
+        updates,
+        scores,
+        _bounds(view["bounds"]),
+        losses,
+        decided_as(view),
+        final and (final["averaged"], _bounds(final["bounds"])),
+    )
+
+
+def _bounds(plain: dict[str, list[float]]) -> dict[str, Bound]:
+    return {name: Bound(*fields) for name, fields in plain.items()}
 
 
 def _columns(history: dict) -> dict[str, tuple[float, ...]]:

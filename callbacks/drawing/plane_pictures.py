@@ -137,7 +137,8 @@ def decided_as(state: dict) -> str:
 
 def score_series(state: dict) -> list[dict]:
     """The scores over updates as charts: title, updates, series, lines, whether logarithmic."""
-    frames, floor = state["frames"], state["floor"]
+    frames, bounds = state["frames"], state["bounds"]
+    floor, limit = ({name: bound[i] for name, bound in bounds.items()} for i in (0, 2))
     updates = [frame["update"] for frame in frames]
 
     def chart(title: str, series: dict[str, str], lines: dict[str, float], log: bool = False) -> dict:
@@ -152,7 +153,7 @@ def score_series(state: dict) -> list[dict]:
         chart(
             "JS divergence from the data, bits",
             {"js": "generator", "js_averaged": "its average"},
-            {"data twice as wide": state["limit"], "floor: as many points of the data": floor["js"]},
+            {"limit: data twice as wide": limit["js"], "floor: as many points of the data": floor["js"]},
             log=True,
         ),
         chart(
@@ -163,10 +164,15 @@ def score_series(state: dict) -> list[dict]:
         ),
         chart(
             "Wasserstein-1 distance",
-            {"w1": "exact, of samples", "critic_w1": "critic's estimate"},
-            {"floor: two samples of the data": floor["w1"]},
+            {"w1": "generator", "w1_averaged": "its average", "critic_w1": "critic's estimate"},
+            {"limit: a tenth moved to one place": limit["w1"], "floor: two samples of the data": floor["w1"]},
         ),
         chart("modes hit", {"modes": "generator", "modes_averaged": "its average"}, {"all": floor.get("modes", 0)}),
+        chart(
+            "mass: least share of a part in its due, in the wrong part, near",
+            {"least_averaged": "least", "misplaced_averaged": "misplaced", "near_averaged": "near"},
+            {f"limit of {name}": limit[name] for name in ("least", "misplaced", "near")},
+        ),
         chart("mean length of the gradients", {"gradient": "gradients"}, {}, log=True),
         chart(f"{decided_as(state)} at real and generated points", {"decided": "mean"}, {"undecided": 0.0}),
     ]

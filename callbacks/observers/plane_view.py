@@ -19,15 +19,18 @@ from callbacks.fitted import Fitted
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.watching import budget
 from datamodules.checks import require_whole
+from datamodules.distributions import Distribution
 from lightning_modules.wgan_gp import norms_at
-from metrics.plane import CellGrid, floor, mode_counts, real_sample, wasserstein_1
+from metrics.plane_yardstick import DRAWS, PAIRED, PlaneYardstick
 from metrics.pushforward import manifold
 
 HEAT = 40  # cells on a side of the critic's map
 POINTS = 200  # generated, and real, that are shown
-SCORED, PAIRED = 10_000, 300  # generated points whose divergences, and whose Wasserstein distance, are taken
+SCORED = 10_000  # generated points whose scores are taken
+DISTANCES = {"": 1, "_averaged": 4}  # Wasserstein distances whose mean is taken: of the average, which is judged, more
 GRID = {1: 200, 2: 20}  # segments of the generator's curve, cells on a side of its grid
-NOISE_SEEDS = {"shown": 4, "scored": 5}
+FINAL = 100_000, 6000  # generated points whose scores are taken after the last update, and of them for distances
+NOISE_SEEDS = {"shown": 4, "scored": 5, "final": 6}
 FRAMES = 100  # of a fit, unless it says how many updates are between two
 SHOWN_IN_LOGGERS = 10
 
@@ -49,6 +52,7 @@ class PlaneView(pl.Callback):
         self.every_n_updates, self.layers, self.folder = every_n_updates, list(layers), fit_folder
         self._frames: list[dict] = []
         self._facts: dict = {}
+        self._final: dict = {}
         self._before: dict | None = None
 
     @classmethod
@@ -61,24 +65,25 @@ class PlaneView(pl.Callback):
 
         Each has its ``update``; ``heat_before`` and ``heat`` ``(HEAT, HEAT)``, row 0 the lowest; ``points``, ``arrows``
         and ``moved`` ``(POINTS, 2)``; ``manifold``, a dict of what a ``Manifold`` has, or None; and ``scores``, of the
-        generator and, with ``_averaged``, of its average.
+        generator and, with ``_averaged``, of its average. ``bounds`` has the fields of each score's
+        :class:`metrics.plane_yardstick.Bound`. ``final``, after the last update, is what :func:`final_scores` finds.
         """
-        return {"frames": self._frames, **self._facts}
+        return {"frames": self._frames, **self._final, **self._facts}
 
     def load_state_dict(self, state: dict) -> None:
         self._frames = state["frames"]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        distribution, device = trainer.datamodule.distribution, pl_module.device
-        self._grid, self._distribution = CellGrid(distribution), distribution
+        device = pl_module.device
+        self._yardstick = PlaneYardstick(trainer.datamodule.distribution, SCORED, PAIRED)
         self._noise = {
             name: pl_module.draw_noise(count, torch.Generator().manual_seed(NOISE_SEEDS[name])).to(device)
             for name, count in (("shown", POINTS), ("scored", SCORED))
         }
-        self._real = real_sample(distribution, PAIRED)
-        self._cells = cell_centres(self._grid.window, HEAT).to(device)
+        window = self._yardstick.grid.window
+        self._cells = cell_centres(window, HEAT).to(device)
         self._facts = {
-            "window": list(self._grid.window),
+            "window": list(window),
             "says": pl_module.loss.meaning,
             "range": pl_module.loss.decision_range and list(pl_module.loss.decision_range),
             "undecided": pl_module.loss.undecided,
@@ -86,8 +91,7 @@ class PlaneView(pl.Callback):
             "steps": {"critic": pl_module.n_critic, "generator": pl_module.n_generator},
             "equilibrium": dict(pl_module.equilibrium),
             "real": trainer.datamodule.train[0][:POINTS].cpu(),
-            "floor": floor(self._grid, distribution, SCORED, PAIRED),
-            "limit": self._grid.limit,
+            "bounds": {name: list(bound) for name, bound in self._yardstick.bounds.items()},
         }
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -112,12 +116,14 @@ class PlaneView(pl.Callback):
         frame = {"update": trainer.global_step} | self._before
         self._before = None
         frame["heat"] = self._heat(pl_module)
-        frame["arrows"] = descent_directions(pl_module, frame["points"])
+        frame["arrows"] = descent_directions(pl_module, frame["points"], self._facts["real"].to(pl_module.device))
         frame["moved"] = pl_module.generate(self._noise["shown"], averaged=False)
         frame = {name: value.cpu() if torch.is_tensor(value) else value for name, value in frame.items()}
         frame["manifold"] = self._manifold(pl_module)
         frame["scores"] = self._scores(pl_module) | self._critic_scores(pl_module, frame)
         self._frames.append(frame)
+        if frame["update"] == self._total:
+            self._final = {"final": final_scores(pl_module, self._yardstick.distribution, *FINAL)}
         scores = {f"plane/{name}": value for name, value in frame["scores"].items()}
         for logger in trainer.loggers:
             logger.log_metrics(scores, step=trainer.global_step)
@@ -152,11 +158,9 @@ class PlaneView(pl.Callback):
 
     def _scores(self, module: pl.LightningModule) -> dict[str, float]:
         scores = {}
-        for suffix, averaged in (("", False), ("_averaged", True)):
-            points = module.generate(self._noise["scored"], averaged).cpu()
-            found = self._grid.divergences(points) | mode_counts(points, self._distribution)
-            if not averaged:  # the pairing costs as much as all else
-                found["w1"] = wasserstein_1(points[:PAIRED], self._real)
+        for suffix, distances in DISTANCES.items():
+            points = module.generate(self._noise["scored"], averaged=suffix != "")
+            found = self._yardstick.scores(points, distances)
             scores |= {f"{name}{suffix}": value for name, value in found.items()}
         return scores
 
@@ -175,6 +179,23 @@ class PlaneView(pl.Callback):
                 decisions = module.decision(module.critic(module.scaled(torch.cat([real, fake]))).float())
             scores["decided"] = float((decisions - loss.undecided).abs().mean() / (high - low))
         return scores
+
+
+def final_scores(module: pl.LightningModule, distribution: Distribution, points: int, paired: int) -> dict[str, dict]:
+    """Scores of many points, by name: the ``generator``'s, its ``averaged``'s, and the ``bounds`` of such samples.
+
+    Args:
+        module: with the generators.
+        distribution: that they learn.
+        points: generated.
+        paired: of them, the first ones, that Wasserstein distances are taken of: 300 at a time, 6000 at most.
+    """
+    yardstick = PlaneYardstick(distribution, points, min(PAIRED, paired))
+    noise = module.draw_noise(points, torch.Generator().manual_seed(NOISE_SEEDS["final"])).to(module.device)
+    return {
+        name: yardstick.scores(module.generate(noise, averaged), max(1, min(DRAWS, paired // PAIRED)))
+        for name, averaged in (("generator", False), ("averaged", True))
+    } | {"bounds": {name: list(bound) for name, bound in yardstick.bounds.items()}}
 
 
 def cell_centres(window: tuple[float, float, float, float], cells: int) -> Tensor:
@@ -197,13 +218,15 @@ def critic_estimate(module: pl.LightningModule, real: Tensor, fake: Tensor) -> f
         return float(difference / slopes.mean())
 
 
-def descent_directions(module: pl.LightningModule, points: Tensor) -> Tensor:
+def descent_directions(module: pl.LightningModule, points: Tensor, real: Tensor) -> Tensor:
     """-dL/dx, where L is the *generator's loss* of one generated point x: ``(N, 2)``, in the data's coordinates.
 
-    Each point's own, not divided by how many there are. (GAN Lab draws the discriminator's gradient instead.)
+    Each point's own, not divided by how many there are. (GAN Lab draws the discriminator's gradient instead.) A
+    relative loss compares it with one of the real points ``(M, 2)``, in turn.
     """
     points = points.detach().requires_grad_()
+    beside = module.critic(module.scaled(real[torch.arange(len(points), device=real.device) % len(real)]))
     with torch.enable_grad():
-        loss = module.generator_loss(module.critic(module.scaled(points)))  # a mean over points, each on its own
+        loss = module.generator_loss(module.critic(module.scaled(points)), beside)  # a mean over points
         (gradient,) = torch.autograd.grad(loss * len(points), points)
     return -gradient

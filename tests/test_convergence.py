@@ -1,0 +1,165 @@
+"""The verdict on a fit in the plane: courses of its scores made on purpose, and what is said of them."""
+
+import math
+
+import pytest
+
+from metrics.convergence import ADVICE, HEADS, LOWER, SCORES, convergence, excess, trend
+from metrics.plane_yardstick import Bound
+
+BOUNDS = {
+    "kl": Bound(0.01, 0.001, math.inf),
+    "js": Bound(0.002, 0.001, 0.1),
+    "w1": Bound(0.02, 0.005, 0.05),
+    "near": Bound(0.99, 0.001, 0.89),
+    "misplaced": Bound(0.01, 0.002, 0.11),
+    "least": Bound(0.96, 0.01, 0.7),
+    "narrowest": Bound(0.97, 0.01, 0.25),
+    "width": Bound(1.0, 0.01, 0.5),
+    "widest": Bound(1.03, 0.01, 2.0),
+    "modes": Bound(8, 0, 8),
+}
+GOOD = {"js": 0.01, "w1": 0.021, "near": 0.98, "misplaced": 0.02, "least": 0.95, "narrowest": 0.96, "widest": 1.1}
+GOOD |= {"width": 1.0, "modes": 8, "kl": 0.02}
+FALLING = [0.9, 0.7, 0.5, 0.3, 0.2, 0.12, *[0.05] * 18]
+FORTY = 40
+
+
+def judge(js=None, learning=None, decided=0.05, gradient=1.0, losses=None, final=None, **others):
+    """Of courses of scores of the averaged generator; those not given are good throughout."""
+    courses = others | ({"js": js} if js is not None else {})
+    count = len(next(iter(courses.values())))
+    frames = []
+    for i in range(count):
+        averaged = GOOD | {name: course[i] for name, course in courses.items()}
+        frame = {f"{name}_averaged": value for name, value in averaged.items()}
+        frame |= {"js": learning[i] if learning else averaged["js"], "w1": averaged["w1"], "decided": decided}
+        frames.append(frame | {"gradient": gradient if isinstance(gradient, float) else gradient[i]})
+    return convergence([10 * (i + 1) for i in range(count)], frames, BOUNDS, losses, final=final)
+
+
+def steps(first, last, count=FORTY):
+    return [first + (last - first) * i / (count - 1) for i in range(count)]
+
+
+def wave(*values, count=FORTY):
+    return [values[i % len(values)] for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    "state, case",
+    [
+        ("diverged", {"js": [*FALLING[:-1], math.nan], "w1": [0.02] * 23 + [math.inf]}),
+        ("diverged", {"js": FALLING, "gradient": [1.0] * 23 + [math.nan]}),
+        ("converged", {"js": FALLING}),
+        ("converged", {"js": FALLING, "learning": wave(0.3, 0.05, count=24)}),  # its average is near
+        ("converged", {"js": FALLING, "modes": [2] * 6 + [8] * 18}),
+        ("converged", {"js": wave(0.05, 0.06)}),
+        ("converged", {"js": steps(0.05, 0.051)}),  # steadily, but nowhere
+        ("converged", {"js": steps(0.02, 0.03)}),  # steadily, a tenth of the way
+        ("converged", {"js": [0.05], "w1": [0.02]}),
+        ("drifted", {"js": steps(0.02, 0.09, 10) + steps(0.02, 0.09, 30)}),
+        ("drifted", {"w1": [0.021] * 30 + steps(0.021, 0.045, 10)}),
+        ("drifted", {"js": [0.05] * 30 + steps(0.2, 0.6, 10)}),
+        ("collapsed", {"js": [0.2] * 12, "modes": [5] * 12, "least": [0.0] * 12, "misplaced": [0.375] * 12}),
+        ("collapsed", {"js": FALLING, "modes": [7] * 24, "least": [0.02] * 24, "misplaced": [0.125] * 24}),
+        ("collapsed", {"least": [0.05] * FORTY, "misplaced": [0.05] * FORTY}),  # a gap in a curve
+        ("kept on", {"js": steps(1.0, 0.2)}),
+        ("kept on", {"js": [a + b for a, b in zip(steps(1.0, 0.3), wave(0.01, -0.01), strict=True)]}),
+        ("kept on", {"js": steps(1.0, 0.09)}),
+        ("kept on", {"js": [0.12] * 35 + [0.05] * 5}),  # near of late only
+        ("kept on", {"js": [0.12] * 32 + [0.05] * 8}),
+        ("kept on", {"least": [0.0] * 30 + steps(0.0, 0.6, 10), "misplaced": [0.9] * 30 + steps(0.9, 0.2, 10)}),
+        ("kept on", {"least": [0.0] * 30 + steps(0.0, 0.15, 10), "misplaced": [0.9] * 30 + steps(0.9, 0.2, 10)}),
+        ("refused", {"js": [0.9] * 12, "decided": 0.49}),
+        ("died", {"js": [0.3] * 12, "gradient": [1.0] * 4 + [1e-6] * 8, "decided": 0.0}),
+        ("left", {"js": [0.05] * 39 + [0.5]}),
+        ("left", {"js": [0.05] * 33 + [0.12] * 7}),
+        ("oscillated", {"js": wave(0.09, 0.11)}),  # about its limit
+        ("oscillated", {"js": wave(0.2, 0.6), "learning": [0.3] * FORTY}),
+        ("oscillated", {"least": [*[0.6] * 35, 0.05, *[0.6] * 4]}),
+        ("oscillated", {"js": [0.2] * 12, "learning": wave(0.3, 0.1, count=12)}),
+        ("oscillated", {"w1": wave(0.08, *[0.03] * 8)}),
+        ("stayed", {"js": [0.3] * 12}),
+        ("stayed", {"w1": [0.07] * FORTY}),
+    ],
+)
+def test_states_follow_from_the_rules(state, case):
+    found = judge(**case)
+    assert found.state == state, found.sentence
+    assert (found.since is not None) == (state == "converged")
+    assert found.sentence.startswith(HEADS[state].split("{")[0])
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if name != "kl"])
+def test_each_score_alone_decides_at_its_limit(name):
+    """Within it by a hundredth the fit has converged, beyond it not, and the sentence has the figure and the limit."""
+    bound = BOUNDS[name]
+    slack = (bound.limit - bound.floor) / 100 or -1
+    assert judge(**{name: [bound.limit - max(slack, -bound.floor) * (name != "modes")] * FORTY}).state == "converged"
+    value = bound.limit + slack
+    found = judge(**{name: [value] * FORTY})
+    assert found.state != "converged"
+    label, form, advice = SCORES[name]
+    assert (
+        f"{label} {form.format(value)} (" in found.sentence
+        and f"its limit {form.format(bound.limit)}" in found.sentence
+    )
+    assert found.sentence.endswith(f". Advice: {advice}")
+    one = [bound.limit - slack * (name != "modes")] * FORTY
+    one[35] = value
+    assert judge(**{name: one}).state == "oscillated", "one frame of those judged is enough"
+    assert "beyond it in 1 of the last 10 frames" in judge(**{name: one}).sentence
+
+
+def test_near_from_an_update_on_is_near_in_all_frames_from_there_on():
+    assert judge(js=FALLING).since == 70
+    assert judge(js=[0.5] * 5 + [0.05] * 10 + [0.5] * 9 + [0.05] * 76).since == 250
+    found = judge(js=[0.5] * 5 + [0.05] * 60 + [0.5] + [0.05] * 34)
+    assert found.since == 670 and found.sentence.startswith("converged, within all limits from update 670 on: ")
+    assert judge(js=[0.05] * 30).since == 10
+
+
+def test_a_larger_sample_has_the_last_word():
+    """The table under the sentence is of these points."""
+    better = BOUNDS | {"w1": Bound(0.01, 0.001, 0.03)}
+    found = judge(js=FALLING, final=(GOOD | {"w1": 0.04}, better))
+    assert found.state == "left" and "W1 0.0400 (over its limit 0.0300, floor 0.0100 ± 0.0010)" in found.sentence
+    assert judge(js=FALLING, final=(GOOD | {"w1": 0.029}, better)).state == "converged"
+    assert judge(js=[*FALLING[:-1], 0.2], final=(GOOD, BOUNDS)).state == "converged"
+
+
+@pytest.mark.parametrize(
+    "state, advice",
+    [("left", LOWER), ("drifted", LOWER), ("oscillated", LOWER), ("kept on", "train longer (trainer.max_epochs)")],
+)
+def test_advice_fits_the_state(state, advice):
+    assert ADVICE[state] == advice
+
+
+def test_the_sentence_has_all_figures():
+    losses = {"critic loss": (1.38, 2 * math.log(2)), "generator loss": (0.9, math.log(2))}
+    found = judge(js=FALLING, learning=[*FALLING[:-1], 0.06], gradient=[4.0] + [1.0] * 23, losses=losses)
+    assert found.sentence == (
+        "converged, within all limits from update 70 on: JS in bits 0.0500 (within its limit 0.1000, floor 0.0020 "
+        "± 0.0010), W1 0.0210 (within its limit 0.0500, floor 0.0200 ± 0.0050), JS of the learning generator lately "
+        "0.050 to 0.060, the discriminator undecided (mean |D - 1/2| 0.05), critic loss 1.380, at its equilibrium "
+        "1.386, generator loss 0.900, off its equilibrium 0.693, gradients down to 25 % of their longest"
+    )
+
+
+def test_excess_is_0_at_the_floor_and_1_at_the_limit_in_both_directions():
+    assert [excess(value, Bound(2.0, 0.0, 4.0)) for value in (1.0, 2.0, 3.0, 4.0, 6.0)] == [-0.5, 0, 0.5, 1, 2]
+    assert [excess(value, Bound(4.0, 0.0, 2.0)) for value in (5.0, 4.0, 3.0, 2.0, 0.0)] == [-0.5, 0, 0.5, 1, 2]
+    assert [excess(value, Bound(8, 0, 8)) for value in (8, 7, 5)] == [0, 2, 4]
+    assert excess(math.nan, Bound(2.0, 0.0, 4.0)) == excess(math.inf, Bound(2.0, 0.0, 4.0)) == math.inf
+
+
+def test_a_trend_is_told_from_a_swing_by_direction():
+    assert trend(steps(1.0, 2.0)) == 1 and trend(steps(2.0, 1.0)) == -1
+    assert trend(wave(1.0, 2.0)) == trend([1.0] * 9) == trend([1.0]) == trend(steps(1.0, 1.08)) == 0
+    assert trend(steps(1.0, 2.0, 20) + steps(2.0, 1.0, 20)) == 0, "there and back"
+    noisy = [a + b for a, b in zip(steps(1.0, 2.0), wave(0.1, -0.1), strict=True)]
+    assert trend(noisy) == 1
+    assert trend([1.0, 3.0, 2.0, 3.0, 1.0, 1.0, 3.0, 2.0, 3.0]) == 0
+    assert trend([1.0, math.inf, 2.0]) in (0, 1) and trend([1.0, 2.0, math.inf]) == 0
