@@ -33,7 +33,7 @@ from metrics.verdict import scores_table
 SAMPLES = 2000
 SWEEP = {
     "noise_images": (0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1.0),
-    "averages": (0.2, 0.5, 0.75, 1.0),
+    "averages": (0.2, 0.4, 0.6, 1.0),
     "noise": (0.02, 0.05, 0.1, 0.2),
     "blur": (0.35, 0.4, 0.5, 0.6, 1.0),
     "typical": (0.9, 0.7, 0.5, 0.3, 0.1),

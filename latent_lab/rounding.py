@@ -45,9 +45,10 @@ def _with_spreads(mean: float, spreads: tuple[float, ...]) -> str:
     values = (mean, *spreads)
     if isinstance(mean, int) and not any(spreads):
         return " ± ".join(f"{value:.0f}" for value in values)
-    largest = max((_exponent(value) for value in values if _has_digits(value)), default=0)
-    power = 0 if largest in PLAIN else largest  # of ten, that is written once, behind all
     decimals = _decimals(mean, spreads)
+    shown = [round(value, decimals) for value in values if math.isfinite(value)]  # 9.9999e-5 is 1.000e-4, and no 10e-5
+    largest = max((_exponent(value) for value in shown if value), default=0)
+    power = 0 if largest in PLAIN else largest  # of ten, that is written once, behind all
     text = " ± ".join(_fixed(Decimal(float(value)).scaleb(-power), max(0, decimals + power)) for value in values)
     if not power:
         return text

@@ -101,6 +101,7 @@ class Adversarial(Module):
         self.averaged = copy.deepcopy(generator).requires_grad_(False)
         self._stale = True  # the averaged generator's batch norms have other weights' statistics
         self.register_load_state_dict_post_hook(_has_other_weights)
+        self.register_state_dict_pre_hook(_has_own_statistics)  # whoever looked before, a checkpoint is the same
         self.z_dim, self.n_critic, self.betas, self.ema_horizon = z_dim, n_critic, tuple(map(float, betas)), ema_horizon
         self.lr_generator, self.lr_critic = lr_generator, lr_critic
         self.n_generator, self.noise, self.noise_name = n_generator, NOISES[noise], noise
@@ -226,8 +227,12 @@ class Adversarial(Module):
 
     @functools.cached_property
     def _dims(self) -> int:
-        """Of a batch of examples, 4 for images, 2 for points: as the generator makes them."""
-        return self.generate(self.fixed_noise[:1]).dim()
+        """Of a batch of examples, 4 for images, 2 for points: as the generator makes them, whatever it makes."""
+        network, was_training = self.averaged, self.averaged.training
+        with torch.no_grad():
+            dims = network.eval()(self.fixed_noise[:1]).dim()
+        network.train(was_training)
+        return dims
 
     @torch.no_grad()
     def _real_scores(self, real: Tensor) -> Tensor | None:
@@ -298,3 +303,8 @@ class Adversarial(Module):
 
 def _has_other_weights(module: Adversarial, incompatible_keys) -> None:
     module._stale = True
+
+
+def _has_own_statistics(module: Adversarial, prefix: str, keep_vars: bool) -> None:
+    if module._stale:
+        module._renew_statistics()

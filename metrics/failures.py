@@ -101,7 +101,7 @@ FAILURES: dict[str, Callable[[Tensor, Tensor, float, Generator], Tensor]] = {
 # Of each failure those that are scored at the beginning of a fit: between them lie the limits.
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "noise_images": (0.05, 0.1, 0.2, 1.0),
-    "averages": (0.5, 0.75, 1.0),
+    "averages": (0.4, 0.6, 1.0),
     "noise": (0.2,),
     "blur": (0.5, 1.0),
     "typical": (0.5, 0.3),

@@ -38,10 +38,11 @@ COPIED = "copied"  # a share of held-out images replaced by training images: fol
 REPEATED = "repeated"  # a share of the images replaced by copies of others: each of these has a twin then
 RARE = "rare_class"  # a share of one class's images is missing: the median over the classes, from their shares
 SKEWED = "skewed_classes"  # weights that fall from 1 to this from class to class: the median over where they begin
+FAR = "far from the data by FCD"
 ASPECTS = (
-    Aspect("far from the data by FCD", "fcd", "noise_images", 0.1, True),
+    Aspect(FAR, "fcd", "noise_images", 0.1, True),
     Aspect("artefacts", "artefacts", "noise_images", 0.1, True),
-    Aspect("unrealistic", "realism", "averages", 0.75, False),
+    Aspect("unrealistic", "realism", "averages", 0.6, False),
     Aspect("blurred", "sharpness", "blur", 0.5, False),
     Aspect("little variety within classes", "knn_recall", "typical", 0.5, False),
     Aspect("a class without variety", "least_recall", "typical", 0.5, False),

@@ -28,6 +28,7 @@ from metrics.neighbours import squared_radii
 NAMES = ("sharpness", "rough", "spread", "artefacts", "duplicates", "copies")
 RARE = 0.01  # share of real images that are taken for duplicates, for copies, and for artefacts
 LEVELS = 100  # quantiles of the texture that are compared
+SAME = 1e-3  # distance of spectra, or ratio of two, below which images are the same: rounding stays below it
 CHUNK = 5000  # training images compared at a time
 LOOKED_UP = 1000  # samples whose nearest training images are sought: half of the cost of a score
 FRAME = 2  # black pixels around an image before its spectrum is taken: a shift brings in what lies beyond the border
@@ -109,20 +110,20 @@ class PixelReference:
             usual,
             _variance(held_out),
             far=nearest.quantile(1 - RARE / 2).item(),  # and the other half of the artefacts by their texture
-            twins=apart.quantile(RARE).item(),
-            own=_ratio(nearest, second).quantile(RARE).item(),
+            twins=max(SAME, apart.quantile(RARE).item()),  # where more images than the rare ones are there twice, 0
+            own=max(SAME, _ratio(nearest, second).quantile(RARE).item()),
         )
 
     def score(self, images: Tensor) -> dict[str, float]:
         """The scores of samples ``(N, 1, H, W)`` in [0, 1], two or more, by ``NAMES``; NaN if a pixel is not finite."""
         if not images.isfinite().all():
             return dict.fromkeys(NAMES, math.nan)
-        textures, seen = texture(images), spectra(images)
+        textures, seen, tiny = texture(images), spectra(images), torch.finfo(images.dtype).tiny
         nearest, second = two_nearest(seen[:LOOKED_UP], self.training).T
         looked_up = textures[:LOOKED_UP]
         unlike = (looked_up < self.usual[0]) | (looked_up > self.usual[1]) | (nearest > self.far)
         return {
-            "sharpness": (_levels(textures) / self.textures).clamp(max=1).mean().item(),
+            "sharpness": (_levels(textures).clamp_min(tiny) / self.textures.clamp_min(tiny)).clamp(max=1).mean().item(),
             "rough": _share(textures > self.usual[1]),
             "spread": _variance(images) / self.variance,
             "artefacts": _share(unlike),

@@ -23,7 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from metrics.limits import ASPECTS, HALF, Limits, figure, score_figure
+from metrics.limits import ASPECTS, FAR, HALF, Limits, figure, score_figure
 
 NOT_IN_A_FIT = "rules, applied when a job looks at what a fit kept"
 
@@ -167,12 +167,16 @@ def _failures(epochs: list[int], labels: list[str]) -> list[str]:
 
 
 def _shortcomings(epochs: list[int], labels: list[str], wrong: list[list[str]]) -> list[str]:
-    """Where it is not good, without having failed, and why: what is wrong at any of these epochs."""
+    """Where it is not good, without having failed, and why: "not good at epochs 1 (blurred, artefacts) and 2-4
+    (blurred)"."""
     at = [i for i, name in enumerate(labels) if name == NOT_GOOD]
     if not at:
         return []
-    named = [a.words for a in ASPECTS if any(a.words in wrong[i] for i in at)]
-    return [f"not good at epoch{'s' * (len(at) > 1)} {_ranges(epochs, at)} ({', '.join(named)})"]
+    alike: dict[tuple[str, ...], list[int]] = {}  # epochs by what is wrong with them, in the order of the first ones
+    for i in at:
+        alike.setdefault(tuple(wrong[i]), []).append(i)
+    groups = [f"{_ranges(epochs, of)} ({', '.join(named)})" for named, of in alike.items()]
+    return [f"not good at epoch{'s' * (len(at) > 1)} {' and '.join(groups)}"]
 
 
 def _goodness(epochs: list[int], labels: list[str], first: int) -> str:
@@ -195,12 +199,14 @@ def _bestness(epochs, labels, wrong, scores, least: int | None, limits: Limits) 
     if least is None:
         return "no epoch has finite scores"
     fcd = f"FCD {figure(scores[least]['fcd'])}, floor {figure(limits.floor['fcd'])}"
+    if FAR in wrong[least]:
+        fcd += f", good up to {figure(limits.good[FAR])}"
     if labels[least] == GOOD:
         return f"best at epoch {epochs[least]} ({fcd})"
     why = ", ".join(wrong[least]) if labels[least] == NOT_GOOD else labels[least]
     good = [i for i, name in enumerate(labels) if name == GOOD]
     if not good:
-        return f"least bad at epoch {epochs[least]} ({fcd})"
+        return f"least bad at epoch {epochs[least]} ({fcd}: {why})"
     next_ = min(good, key=lambda i: scores[i]["fcd"])
     return (
         f"best FCD at epoch {epochs[least]} ({fcd}), which is not good ({why}); the least of good ones at epoch "

@@ -199,6 +199,22 @@ def test_who_looks_at_the_average_and_when_changes_nothing(monkeypatch):
     assert torch.equal(module.generate(z), again.generate(z)) and torch.equal(state, torch.get_rng_state())
 
 
+def test_a_checkpoint_has_the_statistics_of_its_weights_whoever_looked(monkeypatch):
+    """Else the bytes of an epoch that nobody scored would depend on when somebody last did."""
+    monkeypatch.setattr(Adversarial, "global_step", 3)
+    states = []
+    for looks in (True, False):
+        module = batch_normed(ema_horizon=0.5)
+        if looks:
+            module.generate(torch.randn(2, 4))
+        with torch.no_grad():
+            module.generator.net[0].weight.mul_(30)
+        module._average()
+        states.append({name: value.clone() for name, value in module.state_dict().items()})
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert states[0]["averaged.net.2.running_var"].max() > 0.01  # 30 times the first weights' at least
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -108,6 +108,8 @@ def test_the_best_epoch_is_the_first_of_the_least_and_none_that_diverged():
     assert best_epoch(kept(3.0, 1.0, 1.0, 2.0)) == 2
     assert best_epoch(kept(math.nan, 5.0, math.nan)) == 2
     assert best_epoch(kept(math.nan, math.nan)) is None
+    without_kid = {"epoch": 3, "averaged": {"fcd": 0.5, "kid": math.nan}}  # what the verdict calls diverged
+    assert best_epoch({"epochs": [*kept(3.0, 1.0)["epochs"], without_kid]}) == 2
 
 
 def test_a_best_checkpoint_of_another_epoch_is_refused(tmp_path):

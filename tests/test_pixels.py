@@ -165,3 +165,23 @@ def test_a_non_finite_pixel_scores_nan(reference, value):
 def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match="500 held-out and 1 training images: expects two or more of each"):
         PixelReference.of(HELD_OUT, TRAIN[:1])
+
+
+def test_more_than_rarely_the_same_images_do_not_hide_copies():
+    """Where a data set has many images twice, the rare ratio and the rare distance of its own images are 0."""
+    held_out = torch.cat([COPIES[:10], HELD_OUT[:490]])
+    reference = PixelReference.of(held_out, TRAIN)
+    assert (reference.own, reference.twins) == (pixels.SAME, pytest.approx(reference.twins))
+    assert reference.score(COPIES)["copies"] == 1 and reference.score(held_out)["copies"] == pytest.approx(0.02)
+    doubled = PixelReference.of(torch.cat([HELD_OUT[:490], HELD_OUT[:10]]), TRAIN)
+    assert doubled.twins == pixels.SAME and doubled.score(HELD_OUT[:1].repeat(50, 1, 1, 1))["duplicates"] == 1
+    assert doubled.score(HELD_OUT[:490])["duplicates"] == 0
+
+
+def test_blank_images_are_as_sharp_as_blank_ones():
+    """0 / 0 of a texture: real images, a tenth of them blank, have all the sharpness there is."""
+    held_out = HELD_OUT.clone()
+    held_out[:50] = 0
+    reference = PixelReference.of(held_out, TRAIN)
+    assert reference.score(held_out)["sharpness"] == pytest.approx(1)
+    assert reference.score(HELD_OUT)["sharpness"] == pytest.approx(1)

@@ -135,7 +135,7 @@ class EpochScores(pl.Callback):
             name: self._yardstick.score_generator(pl_module, averaged)
             for name, averaged in {"averaged": True, "raw": False}.items()
         }
-        self.score = or_infinite(scores["averaged"]["fcd"])
+        self.score = ranked(scores["averaged"])
         seen = trainer.global_step * trainer.datamodule.batch_size * pl_module.batches_per_step * trainer.world_size
         self._epochs.append({"epoch": epoch, "updates": trainer.global_step, "images_seen": seen} | scores)
         pl_module.log_dict({f"score/{name}": value for name, value in scores["averaged"].items()}, logger=False)
@@ -147,10 +147,10 @@ class EpochScores(pl.Callback):
 
 def best_epoch(state: dict) -> int | None:
     """Of what :class:`EpochScores` kept, the number of the first epoch with the least score; None if all diverged."""
-    best = min(state["epochs"], key=lambda entry: or_infinite(entry["averaged"]["fcd"]))
-    return best["epoch"] if math.isfinite(best["averaged"]["fcd"]) else None
+    best = min(state["epochs"], key=lambda entry: ranked(entry["averaged"]))
+    return best["epoch"] if math.isfinite(ranked(best["averaged"])) else None
 
 
-def or_infinite(score: float) -> float:
-    """A score of which less is better; one that is no number is the worst."""
-    return math.inf if math.isnan(score) else score
+def ranked(scores: dict[str, float]) -> float:
+    """FCD, of which less is better; infinite where any score is no number: the verdict calls that diverged."""
+    return scores["fcd"] if all(map(math.isfinite, scores.values())) else math.inf
