@@ -261,8 +261,9 @@ class Adversarial(Module):
         """Gives the averaged generator's batch norms the statistics of its own activations, always from the same noise:
         they are a function of its weights alone, whoever looks and when."""
         noise = self.draw_noise(STATISTICS_BATCHES * STATISTICS_BATCH, torch.Generator().manual_seed(STATISTICS_SEED))
+        noise = noise.to(self.fixed_noise)  # its device and precision are the networks'
         with torch.autocast(self.device.type, enabled=False):
-            update_bn(noise.split(STATISTICS_BATCH), self.averaged, self.device)
+            update_bn(noise.split(STATISTICS_BATCH), self.averaged)
         self._stale = False
 
     def configure_optimizers(self):

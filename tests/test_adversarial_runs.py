@@ -82,7 +82,7 @@ def test_the_best_checkpoint_is_of_a_scored_epoch(command, outputs):
 
 def test_n_critic_steps_for_each_update_also_after_a_resumption(command, tmp_path):
     """Adam counts its own steps; the checkpoint counts updates."""
-    assert command("train", *QUICK, *SMALL_GAN[:-1], "model=wgan_gp", "callbacks=none")[0] == 0
+    assert command("train", *QUICK, *SMALL_GAN[:-1], "model=wgan_gp", "model.n_critic=5", "callbacks=none")[0] == 0
     state = torch.load(gan(tmp_path, "wgan_gp") / "last.ckpt", weights_only=True)
     updates = state["global_step"]
     assert updates == 2 * (1100 // (16 * 5))

@@ -20,7 +20,10 @@ DIGITS = ["dataset=digits", *ON_CPU]
         (["model=dcgan", "n_labels=100"], "n_labels=100: model=dcgan makes no use of n_labels"),
         (["model=wgan_gp", "classifier.C=2.0"], "classifier.C=2.0: model=wgan_gp makes no use of classifier"),
         (["model=dcgan", "callbacks.observers.scores.samples=0"], "scores.samples=0: expects a positive whole number"),
-        (["model=dcgan", "dataset=ring"], "model=dcgan: not for dataset=ring, which goes with gan, r3gan, wgan, wgan_gp\n"),
+        (
+            ["model=dcgan", "dataset=ring"],
+            "model=dcgan: not for dataset=ring, which goes with gan, r3gan, wgan, wgan_gp\n",
+        ),
         (["model=gan", "dataset=ring", "experiment=figure2"], "experiment=figure2: unknown (did you mean figure1?)"),
         (["-m", "model=dcgan,vae", "dataset=digits,ring"], "model=dcgan: not for dataset=ring, which goes with gan, "),
     ],
