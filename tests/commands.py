@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ON_CPU = ("trainer.accelerator=cpu", "trainer.enable_progress_bar=false")
 DIGITS = ("dataset=digits", "model=vae_mlp", "model.encoder.hidden=[32]", "model.decoder.hidden=[32]", *ON_CPU,
           "model.nll_images=10", "model.nll_samples=2", "callbacks.observers.pictures=null")  # fmt: skip
-POINTS = ("model=gan", *ON_CPU, "dataset.batch_size=50", "dataset.train_size=1000", "model.generator.hidden=[8]",
-          "model.critic.hidden=[8]")  # fmt: skip
+POINTS = ("model=gan", "model.n_critic=1", *ON_CPU, "dataset.batch_size=50", "dataset.train_size=1000",
+          "model.generator.hidden=[8]", "model.critic.hidden=[8]")  # fmt: skip
 PLANE = (*POINTS, "dataset=ring", "callbacks.analyses.plane_result.points=2000",
          "callbacks.analyses.plane_result.paired=100", "callbacks.observers.view.every_n_updates=20")  # fmt: skip
 IMAGES = ("model=dcgan", "dataset=digits", *ON_CPU, "model.generator.channels=4", "model.critic.channels=4",

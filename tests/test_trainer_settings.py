@@ -94,7 +94,15 @@ def test_killed_with_its_budget_spent_it_trains_no_further(tmp_path):
 @pytest.mark.parametrize("model", ["gan", "wgan_gp"])
 def test_a_gans_budget_counts_updates_of_its_generator(tmp_path, model):
     """And not its critic's steps, of which wgan_gp has five for each, nor both."""
-    arguments = (f"model={model}", *PLANE[1:], "logger=none", "trainer.max_steps=30", "callbacks.analyses=null")
+    steps = {"gan": 1, "wgan_gp": 5}[model]
+    arguments = (
+        f"model={model}",
+        f"model.n_critic={steps}",
+        *PLANE[2:],
+        "logger=none",
+        "trainer.max_steps=30",
+        "callbacks.analyses=null",
+    )
     trained(tmp_path / "whole", *arguments)
     fit = fit_of(tmp_path / "whole")
     kept = checkpoint_of(fit)
