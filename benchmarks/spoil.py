@@ -26,7 +26,7 @@ from latent_lab.mistakes import Mistake, fail
 from latent_lab.opened import OpenFit
 from latent_lab.plan import Planner
 from latent_lab.training import find_or_train
-from metrics.failures import make
+from metrics.failures import make, mixed
 from metrics.limits import Limits, limits_table
 from metrics.verdict import scores_table
 
@@ -82,6 +82,12 @@ def copies(images: Tensor, generator: Generator) -> dict[str, Tensor]:
     }
 
 
+def few(split: Split, count: int, size: int) -> Tensor:
+    """That many images of each class, again and again, as many as ``size`` says."""
+    at = torch.cat([(split.targets == c).nonzero()[:, 0][:count] for c in split.targets.unique()])
+    return split.images[at[torch.arange(size) % len(at)]]
+
+
 def spoiled(held_out: Split, train: Split) -> Iterator[tuple[str, Tensor]]:
     """Every set of images with its name. Held-out images, as many training images, both in [0, 1]."""
     images, targets = held_out
@@ -93,13 +99,9 @@ def spoiled(held_out: Split, train: Split) -> Iterator[tuple[str, Tensor]]:
     mixed_in = odd(images, generator) | copies(train.images[: len(images)], generator)
     for name, by in mixed_in.items():
         for share in SHARES if name != "copies" else (0.02, 0.05, *SHARES):
-            gone = torch.randperm(len(images), generator=generator)[: round(share * len(images))]
-            mixture = images.clone()
-            mixture[gone] = by[gone]
-            yield f"{name} {share:g}", mixture
+            yield f"{name} {share:g}", mixed(images, share, by, generator)
     for count in (1, 20, 50):
-        at = torch.cat([(train.targets == c).nonzero()[:, 0][:count] for c in targets.unique()])
-        yield f"{count} training images a class", train.images[at[torch.arange(len(images)) % len(at)]]
+        yield f"{count} training images a class", few(train, count, len(images))
     for count in (1, 30):
         kept = count / (targets == targets.min()).sum().item()
         yield f"the {count} most typical of the first class", make("narrow_class", images, targets, kept)
@@ -116,7 +118,7 @@ def sweep(words: list[str]) -> Iterator[str]:
     scorer, data = OpenFit(unit.fit.folder, unit.datamodule).model, unit.datamodule
     count = min(SAMPLES, len(data.val.images) // 2)
     yardstick = Yardstick(scorer, data.val, data.train, count, torch.device("cpu"))
-    limits = Limits.of({"floor": yardstick.floor, "failures": yardstick.score_failures(), "shares": yardstick.shares()})
+    limits = Limits.of(yardstick.measures())
     yield limits_table(limits) + "\n"
     held_out, train = (Split(to_unit_range(s.images), s.targets) for s in (others(data.val, count), data.train))
     train = Split(*(part[torch.randperm(len(part), generator=Generator().manual_seed(2))] for part in train))

@@ -66,8 +66,7 @@ class Contest:
         self.critic_loss = compiled(lambda real, fake: model.critic_loss(real, fake)[0])
 
         def generator_loss(z: Tensor, real: Tensor) -> Tensor:
-            beside = model.critic(real) if model.loss.relative else None
-            return model.generator_loss(model.critic(model.generator(z)), beside)
+            return model.generator_loss(model.critic(model.generator(z)), model.real_scores(real))
 
         self.generator_loss = compiled(generator_loss)
 

@@ -203,7 +203,7 @@ class Adversarial(Module):
         shown = shown | {"critic_loss": loss.detach()}
         for number in range(1, self.n_generator + 1):
             generator_loss = self.generator_loss(
-                self.critic(self.generator(self._draw(len(reals[0])))), self._real_scores(reals[-1])
+                self.critic(self.generator(self._draw(len(reals[0])))), self.real_scores(reals[-1])
             )
             last = number == self.n_generator
             self._step(generator_loss, self.generator, generator_optimizer if last else generator_optimizer.optimizer)
@@ -235,7 +235,7 @@ class Adversarial(Module):
         return dims
 
     @torch.no_grad()
-    def _real_scores(self, real: Tensor) -> Tensor | None:
+    def real_scores(self, real: Tensor) -> Tensor | None:
         """What a generator's step takes of real examples: nothing, unless its loss is relative to them."""
         return self.critic(real) if self.loss.relative else None
 

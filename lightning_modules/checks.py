@@ -1,5 +1,8 @@
 """What models and networks ask of their arguments, beside what all do (:mod:`datamodules.checks`)."""
 
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
 NOT_IN_A_FIT = "it only raises"
 
 
@@ -21,6 +24,15 @@ def require_horizon(**shares: float) -> None:
     for name, share in shares.items():
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 0.5:
             raise ValueError(f"{name}={share}: expects a share of the updates, from 0 to 0.5")
+
+
+def require_own_gradients(critic: nn.Module, penalty: str) -> None:
+    """Raises ValueError for a critic with batch norms, of whose gradients a penalty is: ``the penalty is``."""
+    if any(isinstance(layer, _BatchNorm) for layer in critic.modules()):
+        raise ValueError(
+            f"model.critic.norm=batch: a batch norm makes each image's gradient depend on the others', and {penalty} "
+            "on each image's own; use layer or none"
+        )
 
 
 def require_image_shape(image_shape: tuple[int, int, int], divisor: int = 1) -> None:

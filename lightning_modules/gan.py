@@ -14,20 +14,13 @@ norms it is the R3GAN (Huang et al. 2024, arXiv 2501.05441): model=r3gan.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from datamodules.checks import require_non_negative
 from lightning_modules.adversarial import Adversarial
+from lightning_modules.checks import require_own_gradients
+from lightning_modules.gradients import example_gradients
 from lightning_modules.losses.base import AdversarialLoss
 from lightning_modules.losses.non_saturating import NonSaturating
-
-
-def squared_gradients(scores: Tensor, examples: Tensor) -> Tensor:
-    """||grad D||^2 of scores ``(B,)`` with respect to their examples, each one's own: ``(B,)``, float32 or wider,
-    differentiable with respect to the critic's weights."""
-    (gradient,) = torch.autograd.grad(scores.sum(), examples, create_graph=True)
-    with torch.autocast(gradient.device.type, enabled=False):
-        return gradient.to(torch.promote_types(gradient.dtype, torch.float32)).flatten(1).square().sum(1)
 
 
 class GAN(Adversarial):
@@ -60,11 +53,7 @@ class GAN(Adversarial):
         self.r1, self.r2 = r1, r2
         if not self.penalised:
             return
-        if any(isinstance(layer, _BatchNorm) for layer in critic.modules()):
-            raise ValueError(
-                "model.critic.norm=batch: a batch norm makes each image's gradient depend on the others', and the "
-                "penalties r1 and r2 are on each image's own; use layer or none"
-            )
+        require_own_gradients(critic, "the penalties r1 and r2 are")
         losses, *others = loss.charts
         norms = {"title": "mean gradient norms", "series": {"real_norm": "at real", "fake_norm": "at generated"}}
         self.charts = (losses | {"title": f"{losses['title']}, penalties included"}, *others, norms | {"lines": {}})
@@ -79,7 +68,7 @@ class GAN(Adversarial):
             return super().critic_loss(real, fake)
         examples = torch.cat([real, fake]).requires_grad_()
         scores = self.critic(examples)  # together: without batch norms each one's score is its own
-        squared = squared_gradients(scores, examples)
+        squared = example_gradients(scores, examples).square().sum(1)
         at_real, at_fake = squared.split([len(real), len(fake)])
         penalties = self.r1 / 2 * at_real.mean() + self.r2 / 2 * at_fake.mean()
         scores = scores.float().split([len(real), len(fake)])

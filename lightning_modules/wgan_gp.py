@@ -14,10 +14,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from datamodules.checks import require_non_negative
 from lightning_modules.adversarial import Adversarial
+from lightning_modules.checks import require_own_gradients
+from lightning_modules.gradients import example_gradients
 from lightning_modules.losses.base import AdversarialLoss
 from lightning_modules.losses.wasserstein import Wasserstein
 from lightning_modules.parallel import own_share
@@ -41,10 +42,7 @@ def points_between(real: Tensor, fake: Tensor) -> Tensor:
 def norms_at(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
     """||grad D||_2 at points ``(B, C, H, W)``, each image's: ``(B,)``."""
     points = points.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
-    with torch.autocast(gradient.device.type, enabled=False):
-        gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-        return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return torch.linalg.vector_norm(example_gradients(critic(points), points), dim=1)
 
 
 def penalty(norms: Tensor) -> Tensor:
@@ -80,11 +78,7 @@ class WGANGP(Adversarial):
         loss = Wasserstein() if loss is None else loss
         super().__init__(generator, critic, loss, z_dim, n_critic, lr_generator, lr_critic, betas, **common)
         require_non_negative(**{"model.penalty_weight": penalty_weight})
-        if any(isinstance(layer, _BatchNorm) for layer in critic.modules()):
-            raise ValueError(
-                "model.critic.norm=batch: a batch norm makes each image's gradient depend on the others', and the "
-                "penalty is on each image's own; use layer or none"
-            )
+        require_own_gradients(critic, "the penalty is")
         self.penalty_weight = penalty_weight
         first, *others = loss.charts
         if "critic_loss" in first["series"]:

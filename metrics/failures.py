@@ -18,13 +18,13 @@ MODE_NOISE = 0.02  # standard deviation of what tells their copies apart: five g
 
 def noise_images(images: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
     """A share of the images is uniform noise."""
-    return _spoiled(images, share, torch.rand(images.shape, generator=generator).to(images), generator)
+    return mixed(images, share, torch.rand(images.shape, generator=generator).to(images), generator)
 
 
 def averages(images: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
     """A share of the images is the average of itself and another: a generator that has not parted two things."""
     others = images[torch.randperm(len(images), generator=generator).to(images.device)]
-    return _spoiled(images, share, (images + others) / 2, generator)
+    return mixed(images, share, (images + others) / 2, generator)
 
 
 def noise(images: Tensor, targets: Tensor, deviation: float, generator: Generator) -> Tensor:
@@ -80,7 +80,7 @@ def one_mode(images: Tensor, targets: Tensor, share: float, generator: Generator
     a generator that ignores its noise."""
     members = images[targets == targets.min()]
     copies = members[_by_typicality(members)[:HANDFUL]].repeat(-(-len(images) // HANDFUL), 1, 1, 1)[: len(images)]
-    return _spoiled(images, share, (copies + MODE_NOISE * _normal(images, generator)).clamp(0, 1), generator)
+    return mixed(images, share, (copies + MODE_NOISE * _normal(images, generator)).clamp(0, 1), generator)
 
 
 FAILURES: dict[str, Callable[[Tensor, Tensor, float, Generator], Tensor]] = {
@@ -124,16 +124,16 @@ def make(name: str, images: Tensor, targets: Tensor, strength: float, seed: int 
     return FAILURES[name](images, targets, strength, Generator().manual_seed(seed))
 
 
-def _normal(like: Tensor, generator: Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator).to(like)
-
-
-def _spoiled(images: Tensor, share: float, by: Tensor, generator: Generator) -> Tensor:
+def mixed(images: Tensor, share: float, by: Tensor, generator: Generator) -> Tensor:
     """A random share of the images replaced by those at their places."""
     at = torch.randperm(len(images), generator=generator)[: round(share * len(images))].to(images.device)
     made = images.clone()
     made[at] = by[at]
     return made
+
+
+def _normal(like: Tensor, generator: Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator).to(like)
 
 
 def _by_typicality(members: Tensor) -> Tensor:

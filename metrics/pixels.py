@@ -101,8 +101,9 @@ class PixelReference:
         if min(len(held_out), len(train)) < 2:
             raise ValueError(f"{len(held_out)} held-out and {len(train)} training images: expects two or more of each")
         training = torch.cat([spectra(c.to(held_out.device).float() / 255) for c in train.split(CHUNK)])
-        nearest, second = two_nearest(spectra(held_out), training).T
-        textures, apart = texture(held_out), squared_radii(spectra(held_out), 1).sqrt()
+        textures, seen = texture(held_out), spectra(held_out)
+        nearest, second = two_nearest(seen, training).T
+        apart = squared_radii(seen, 1).sqrt()
         usual = textures.quantile(RARE / 4).item(), textures.quantile(1 - RARE / 4).item()
         return cls(
             training,

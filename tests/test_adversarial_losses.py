@@ -65,12 +65,12 @@ def test_a_relative_generator_learns_beside_the_real_examples_of_its_update():
     """Its step's loss is that of the scores of the same real batch, from which no gradient comes to it."""
     module = GAN(MLPGenerator(2, [4]), MLPCritic([4]), Relativistic(), z_dim=2)
     real = torch.rand(6, 2)
-    beside = module._real_scores(real)
+    beside = module.real_scores(real)
     assert torch.equal(beside, module.critic(real).detach()) and not beside.requires_grad
     scores = module.critic(module.generator(torch.randn(6, 2)))
     expected = F.softplus(beside - scores).mean().item()
     assert module.generator_loss(scores, beside).item() == pytest.approx(expected)
-    assert GAN(MLPGenerator(2, [4]), MLPCritic([4]), z_dim=2)._real_scores(real) is None
+    assert GAN(MLPGenerator(2, [4]), MLPCritic([4]), z_dim=2).real_scores(real) is None
 
 
 def test_beyond_the_margin_a_hinge_has_nothing_to_teach():

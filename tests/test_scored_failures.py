@@ -12,6 +12,7 @@ from torch import nn
 from callbacks.observers.epoch_scores import Yardstick
 from datamodules.digits import Digits
 from datamodules.images import Split, to_unit_range
+from metrics import failures
 from metrics.failures import Generator, make
 from metrics.verdict import Limits, label, reasons
 
@@ -51,8 +52,8 @@ class Scored:
         thirds = [Split(images[order[i::3]], targets[order[i::3]]) for i in range(3)]
         self.scorer = SmallScorer(to_unit_range(official[0].images), official[0].targets)
         self.yardstick = Yardstick(self.scorer, thirds[0], thirds[1], 599, torch.device("cpu"))
-        self.floor, self.failures = self.yardstick.floor, self.yardstick.score_failures()
-        self.limits = Limits.of({"floor": self.floor, "failures": self.failures, "shares": self.yardstick.shares()})
+        measures = self.yardstick.measures()
+        self.floor, self.failures, self.limits = measures["floor"], measures["failures"], Limits.of(measures)
         self.training, self.tried = (Split(to_unit_range(t.images), t.targets) for t in thirds[1:])
 
     def __call__(self, images):
@@ -67,10 +68,7 @@ def digits() -> Scored:
 
 
 def mixed(images: torch.Tensor, spoiled: torch.Tensor, share: float) -> torch.Tensor:
-    at = torch.randperm(len(images), generator=Generator().manual_seed(3))[: round(share * len(images))]
-    images = images.clone()
-    images[at] = spoiled[at]
-    return images
+    return failures.mixed(images, share, spoiled, Generator().manual_seed(3))
 
 
 # Scores rank the failures rightly

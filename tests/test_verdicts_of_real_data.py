@@ -14,13 +14,14 @@ from conftest import ROOT
 from datamodules.images import Split, to_unit_range
 from datamodules.mnist import MNIST, FashionMNIST
 from lightning_modules.scorer import Scorer
+from metrics import failures
 from metrics.failures import Generator, make
 from metrics.limits import Limits
 from metrics.verdict import label, reasons
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from spoil import SAMPLES, copies, odd, others
+from spoil import SAMPLES, copies, few, odd, others
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
@@ -44,18 +45,13 @@ class Judge:
         data.setup()
         yard = Yardstick(quickly_trained(data.train), data.val, data.train, SAMPLES, torch.device("cpu"))
         self.yardstick = yard
-        self.limits = Limits.of({"floor": yard.floor, "failures": yard.score_failures(), "shares": yard.shares()})
+        self.limits = Limits.of(yard.measures())
         held_out, train = others(data.val, SAMPLES), others(data.train, SAMPLES)
         self.held_out, self.train = (Split(to_unit_range(s.images), s.targets) for s in (held_out, train))
 
     def __call__(self, images):
         scores = self.yardstick.score(images)
         return label(scores, self.limits), reasons(scores, self.limits)
-
-    def few(self, split: Split, count: int) -> torch.Tensor:
-        """That many images of each class, again and again."""
-        at = torch.cat([(split.targets == c).nonzero()[:, 0][:count] for c in range(10)])
-        return split.images[at[torch.arange(SAMPLES) % len(at)]]
 
 
 @pytest.fixture(scope="module", params=[MNIST, FashionMNIST])
@@ -66,10 +62,7 @@ def judge(request) -> Judge:
 
 
 def mixed(images: torch.Tensor, by: torch.Tensor, share: float) -> torch.Tensor:
-    at = torch.randperm(len(images), generator=Generator().manual_seed(5))[: round(share * len(images))]
-    images = images.clone()
-    images[at] = by[at]
-    return images
+    return failures.mixed(images, share, by, Generator().manual_seed(5))
 
 
 def test_real_images_are_good_and_those_trained_on_are_copies(judge):
@@ -79,7 +72,7 @@ def test_real_images_are_good_and_those_trained_on_are_copies(judge):
 
 def test_memorised_images_are_told_by_their_distances(judge):
     for count in (20, 50):
-        called, wrong = judge(judge.few(judge.train, count))
+        called, wrong = judge(few(judge.train, count, SAMPLES))
         assert called == "memorised" and {"copies of training images", "duplicates"} <= set(wrong)
     for name, images in copies(judge.train.images, Generator().manual_seed(1)).items():
         if "noise .1" not in name:  # beneath so much noise half of them are found

@@ -17,6 +17,7 @@ from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.plane_view import FINAL, PlaneView, final_scores
 from datamodules.checks import require_whole
 from metrics.convergence import SCORES, Convergence
+from metrics.plane_yardstick import PAIRED
 
 SHOWN = (
     "js_averaged", "js_limit", "w1_averaged", "w1_floor", "w1_limit", "least_averaged", "misplaced_averaged",
@@ -103,7 +104,7 @@ def _report(m: dict, found: Convergence, points: int, paired: int) -> str:
     lines = [
         f"**{found.sentence[0].upper()}{found.sentence[1:].rstrip('.')}.**",
         "",
-        f"KL and JS in bits on 30x30 cells, of {points:,} points; exact Wasserstein-1 of 300 pairs, the mean over "
+        f"KL and JS in bits on 30x30 cells, of {points:,} points; exact Wasserstein-1 of {PAIRED} pairs, the mean over "
         f"{paired:,}. The other scores are of parts, modes or stretches of a curve.",
         "",
         f"| | {' | '.join(names)} |",

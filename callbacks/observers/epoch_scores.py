@@ -32,6 +32,10 @@ class Yardstick:
 
     Raises:
         ValueError: where there is no scorer.
+
+    Attributes:
+        floor: the scores of training images.
+        shares: of each class among the real images, ``held_out`` and ``training``, as the scorer sees them.
     """
 
     def __init__(
@@ -47,7 +51,10 @@ class Yardstick:
         self.reference = Reference.of(*self._describe(held_out))
         self.pixels = PixelReference.of(held_out, everything)
         self._train = Split(to_unit_range(train.images.to(device)), train.targets.to(device))
-        self.floor = self.score(self._train.images)
+        described = self._describe(self._train.images)
+        self.floor = score(self.reference, *described) | self.pixels.score(self._train.images)
+        training = class_histogram(described[1])
+        self.shares = {"held_out": self.reference.class_histogram.tolist(), "training": training.tolist()}
 
     def score_failures(self) -> dict[str, dict[float, dict[str, float]]]:
         """The scores of each synthetic failure at each of its strengths, made of training images."""
@@ -56,10 +63,9 @@ class Yardstick:
             for name, strengths in failures.STRENGTHS.items()
         }
 
-    def shares(self) -> dict[str, list[float]]:
-        """The share of each class among the real images, ``held_out`` and ``training``, as the scorer sees them."""
-        training = class_histogram(self._describe(self._train.images)[1])
-        return {"held_out": self.reference.class_histogram.tolist(), "training": training.tolist()}
+    def measures(self) -> dict:
+        """What a verdict's limits are taken from (``metrics.limits``): ``floor``, ``failures``, ``shares``."""
+        return {"floor": self.floor, "failures": self.score_failures(), "shares": self.shares}
 
     def _describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return self.scorer.describe(images, BATCH)
@@ -122,8 +128,7 @@ class EpochScores(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = trainer.datamodule
         self._yardstick = yard = Yardstick(self.scorer, data.val, data.train, self.samples, pl_module.device)
-        self._measures = {"samples": yard.samples, "floor": yard.floor, "failures": yard.score_failures()}
-        self._measures["shares"] = yard.shares()
+        self._measures = {"samples": yard.samples} | yard.measures()
         Limits.of(self._measures)  # refuses a scorer too weak for a verdict, in time
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -72,6 +72,7 @@ class PlaneView(pl.Callback):
 
     def load_state_dict(self, state: dict) -> None:
         self._frames = state["frames"]
+        self._final = {name: state[name] for name in ("final",) if name in state}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         device = pl_module.device
@@ -225,7 +226,7 @@ def descent_directions(module: pl.LightningModule, points: Tensor, real: Tensor)
     relative loss compares it with one of the real points ``(M, 2)``, in turn.
     """
     points = points.detach().requires_grad_()
-    beside = module.critic(module.scaled(real[torch.arange(len(points), device=real.device) % len(real)]))
+    beside = module.real_scores(module.scaled(real[torch.arange(len(points), device=real.device) % len(real)]))
     with torch.enable_grad():
         loss = module.generator_loss(module.critic(module.scaled(points)), beside)  # a mean over points
         (gradient,) = torch.autograd.grad(loss * len(points), points)
