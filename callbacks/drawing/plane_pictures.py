@@ -1,6 +1,5 @@
 """Pictures of an adversarial model in the plane, made of the frames that ``PlaneView`` keeps."""
 
-import io
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from callbacks.drawing.mosaics import save_gif, thinned
+from callbacks.drawing.output import pixels
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws: a mistake in a command needs none
     from matplotlib.axes import Axes
@@ -207,14 +207,12 @@ def overview_figure(state: dict, layers: list[str], title: str) -> "Figure":
 
 def save_animation(state: dict, layers: list[str], path: Path) -> None:
     """The frames as a GIF, evenly thinned, drawn to one scale."""
-    scale = arrow_scale(state)
-    images = []
+    scale, figure, images = arrow_scale(state), _figure(5.6, 5.8, ANIMATION_DPI), []
+    axes = figure.subplots()
     for index in thinned(range(len(state["frames"])), ANIMATION_FRAMES):
-        figure = _figure(5.6, 5.8, ANIMATION_DPI)
-        axes = figure.subplots()
+        axes.clear()
         draw_frame(axes, state, index, layers, scale)
         axes.set_title(caption(state["frames"][index]), fontsize=9)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        images.append(Image.open(buffer).convert("P", palette=Image.Palette.ADAPTIVE))
+        images.append(Image.fromarray(pixels(figure)).quantize(method=Image.Quantize.FASTOCTREE))
+        figure.set_layout_engine("none")  # the first frame's is all frames': to lay out costs as much as to draw
     save_gif(images, path, ANIMATION_MS, LAST_MS)
