@@ -15,6 +15,8 @@ import pytest
 from conftest import ROOT, results
 from latent_lab.targets import PACKAGES
 
+pytestmark = pytest.mark.slow
+
 TEXT = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"\*\*`([^`]+)`\*\*\n\n```\w+\n(.*?)```", TEXT, re.DOTALL))
 COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]

@@ -73,6 +73,7 @@ def test_throughput_sets_ours_beside_a_bare_loop_and_the_machines_product(model)
     assert "an update: 0.0" in done.stdout and "GFLOP/s" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_profile_adds_up_to_the_step():
     done = run("profile_step", "dataset=digits", "model=vae_mlp", *SMALL_VAE, "--batch", "16", "--steps", "10")
     assert done.returncode == 0, done.stderr
@@ -82,6 +83,7 @@ def test_a_profile_adds_up_to_the_step():
         assert sum(parts) == pytest.approx(step, abs=0.1) and rows["products"][column] > 0
 
 
+@pytest.mark.slow
 def test_a_table_of_a_gpu_names_what_it_could_not_measure(tmp_path):
     """Of a machine without a GPU, whose compiler is broken besides."""
     table = tmp_path / "gpu.md"
@@ -241,6 +243,7 @@ def test_a_knob_that_there_is_not_is_a_mistake():
     assert done.returncode == 2 and done.stderr.startswith("choose.py: nosuch: no such knob; there are linear_svc, ")
 
 
+@pytest.mark.slow
 def test_heads_are_measured_each_in_its_own_process():
     done = run("heads", "--heads", "knn", "spreading", "--n", "300", "--labels", "30")
     assert done.returncode == 0, done.stderr
@@ -249,13 +252,12 @@ def test_heads_are_measured_each_in_its_own_process():
     assert rows["spreading"][1].endswith(" s") and rows["spreading"][-1].endswith(" MB")
 
 
+@pytest.mark.slow
 def test_quality_is_drawn_over_minutes(tmp_path):
     """A line of text a scored epoch, minutes that rise, and one picture with a panel a data set."""
     picture = tmp_path / "quality.png"
     words = ["--models", "dcgan", "--datasets", "digits", "--into", str(picture), "callbacks.every_n_epochs=1"]
-    done = run(
-        "quality", *words, "trainer.max_epochs=2", "+callbacks.requires.scorer.trainer.max_epochs=2", *SMALL_NETWORKS
-    )
+    done = run("quality", *words, "trainer.max_epochs=2", "+requires.scorer.trainer.max_epochs=2", *SMALL_NETWORKS)
     assert done.returncode == 0, done.stderr
     lines = re.findall(r"^digits dcgan ([\d.]+) minutes: FCD ([\d.]+), floor ([\d.]+)$", done.stdout, re.MULTILINE)
     minutes, fcd, floors = zip(*(map(float, line) for line in lines), strict=True)

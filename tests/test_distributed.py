@@ -158,10 +158,11 @@ def test_one_process_shuffles_all_images():
 QUICK = ["dataset=digits", "trainer.max_epochs=2", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu",
          "trainer.precision=32-true", "callbacks.every_n_epochs=1",
          "callbacks.observers.history.every_n_updates=1"]  # fmt: skip
-UNSCORED = ["callbacks.observers.scores=null", "callbacks.analyses.sample_quality=null", "~callbacks.requires.scorer"]
+UNSCORED = ["callbacks.observers.scores=null", "callbacks.analyses.sample_quality=null", "~requires.scorer"]
 SLOW_STEPS = ["model.lr_generator=1.0e-4", "model.lr_critic=1.0e-4"]  # how far rounding alone carries the last bias
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "batch_size", "tolerance", "more"),
     [

@@ -42,7 +42,10 @@ def plain(kept):
     "arguments",
     [
         VAE,
-        ["model=gan", "dataset=ring", *SMALL_PLANE[:-1], "callbacks.observers.view.every_n_updates=30"],
+        pytest.param(
+            ["model=gan", "dataset=ring", *SMALL_PLANE[:-1], "callbacks.observers.view.every_n_updates=30"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(["model=wgan_gp", *SMALL_GAN], marks=pytest.mark.slow),
         pytest.param(["model=dcgan", *SMALL_GAN], marks=pytest.mark.slow),
     ],
@@ -106,6 +109,7 @@ def test_of_a_sweep_that_is_interrupted_what_was_done_is_done_and_what_was_not_i
     assert (tmp_path / "sweeps" / "s" / "results.md").exists()
 
 
+@pytest.mark.slow
 def test_two_identical_commands_together_train_once(tmp_path):
     both = [Started(tmp_path, "model=vae_mlp", "n_labels=100", "trainer.max_epochs=40") for _ in range(2)]
     assert [started.wait() for started in both] == [0, 0]

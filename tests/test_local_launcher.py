@@ -72,6 +72,7 @@ def assert_as_whole(whole, outputs):
     assert not list((outputs / "sweeps" / "s").rglob("earlier-*"))
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed(whole, tmp_path):
     """Its unit is taken up again, once, by name; the other does not notice; the table is that of one after another."""
     command = Command(tmp_path)
@@ -90,7 +91,7 @@ def test_a_worker_that_is_killed(whole, tmp_path):
     assert by_fit[two["fit"]] == {two["process"]} and one["process"] not in by_fit[one["fit"]]
 
 
-@pytest.mark.parametrize("whom", ["parent", "group"])
+@pytest.mark.parametrize("whom", [pytest.param("parent", marks=pytest.mark.slow), "group"])
 def test_ctrl_c(whole, tmp_path, whom):
     """Once, to the command alone or to all of its terminal: everything stops at once and can go on."""
     command = Command(tmp_path)

@@ -48,6 +48,7 @@ def test_one_job_leaves_its_scores_pictures_page_and_statement(command, tmp_path
     assert again[0].read_bytes() == before
 
 
+@pytest.mark.slow
 def test_rates_times_steps_become_a_sheet_of_panels(command, tmp_path):
     code, out, err = command("train", "-m", "model=wgan_gp", "dataset=ring", "model.lr_critic=1e-3,1e-2",
                              "model.n_critic=1,2", *PLANE, "sweep=grid")  # fmt: skip
@@ -83,6 +84,7 @@ def test_figure_1_is_the_same_for_every_distribution():
     assert all("hidden" not in job.config["model"]["generator"] for job in jobs)
 
 
+@pytest.mark.slow
 def test_a_fit_without_the_frames_is_another_one(command, tmp_path):
     """What jobs read is in the identity: a page can't be asked of a fit that kept none."""
     arguments = ["model=gan", "dataset=ring", *PLANE]
@@ -99,6 +101,7 @@ def test_a_fit_without_the_frames_is_another_one(command, tmp_path):
     assert "observers.view.every_n_updates is 20, was 10" in out
 
 
+@pytest.mark.slow
 def test_a_drawing_is_learned_from_its_file(command, tmp_path):
     (tmp_path / "points.csv").write_text("0,0\n1,1\n2,0\n")
     drawing = f"dataset.distribution.path={tmp_path / 'points.csv'}"
