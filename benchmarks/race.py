@@ -104,8 +104,13 @@ def fit(race: Race, observers: list[pl.Callback], precision: str, compiled: bool
     config = race.job.config
     history = {name: observer for name, observer in config["callbacks"]["observers"].items() if name == "history"}
     budget = {"max_epochs": race.epochs + 1, "limit_train_batches": race.updates, "precision": precision}
-    callbacks = {"requires": {}, "observers": history, "analyses": {}}
-    config = config | {"compile": compiled, "trainer": config["trainer"] | budget, "callbacks": callbacks}
+    callbacks = {"observers": history, "analyses": {}}
+    config = config | {
+        "requires": {},
+        "compile": compiled,
+        "trainer": config["trainer"] | budget,
+        "callbacks": callbacks,
+    }
     if not validate:
         config["trainer"] |= {"limit_val_batches": 0}
         config["dataset"] = config["dataset"] | {"val_size": 1}  # the history's look after each epoch is at so many

@@ -3,8 +3,9 @@
 import numpy as np
 
 from classifiers.choosing import fit, held_out, is_supervised, stratified_folds
-from classifiers.supervision import SEMI_SUPERVISED, SUPERVISED, TRANSDUCTIVE, UNLABELLED, Nearest, require_labelled
+from classifiers.supervision import TRANSDUCTIVE, Nearest, require_labelled
 from datamodules.checks import require_whole
+from datamodules.labels import SEMI_SUPERVISED, SUPERVISED, UNLABELLED
 
 
 class AutoHead:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from classifiers.supervision import SUPERVISED, UNLABELLED, Nearest
+from classifiers.supervision import Nearest
 from datamodules.checks import require_positive
+from datamodules.labels import SUPERVISED, UNLABELLED
 
 AUTO = "auto"  # the value of a setting that is to be chosen
 FOLDS = 5

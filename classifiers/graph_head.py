@@ -13,8 +13,9 @@ import numpy as np
 
 from classifiers.graph import conjugate_gradients, graph_weights, kernel, tied
 from classifiers.neighbours import nearest_codes
-from classifiers.supervision import SEMI_SUPERVISED, TRANSDUCTIVE, UNLABELLED, Nearest
+from classifiers.supervision import TRANSDUCTIVE, Nearest
 from datamodules.checks import require_non_negative, require_one_of, require_positive, require_whole
+from datamodules.labels import SEMI_SUPERVISED, UNLABELLED
 
 PRIORS = ("none", "uniform", "labels")
 BALANCE_ROUNDS, BALANCE_STEP, BALANCE_WITHIN = 20, 0.7, 1e-3  # at most; of the way; of all codes

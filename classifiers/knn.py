@@ -3,8 +3,9 @@
 import numpy as np
 
 from classifiers.choosing import AUTO, choose_settings
-from classifiers.supervision import SUPERVISED, require_labelled
+from classifiers.supervision import require_labelled
 from datamodules.checks import require_one_of, require_whole
+from datamodules.labels import SUPERVISED
 
 WEIGHTS = ("uniform", "distance")
 

@@ -5,8 +5,9 @@ import numpy as np
 from classifiers.checks import require_one_strength, require_two_classes
 from classifiers.choosing import choose_settings, require_positive_or_auto
 from classifiers.convergence import fitted_to_the_end
-from classifiers.supervision import SUPERVISED, require_labelled
+from classifiers.supervision import require_labelled
 from datamodules.checks import require_one_of, require_positive
+from datamodules.labels import SUPERVISED
 
 SCALINGS = ("none", "standard")
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from classifiers.checks import require_two_classes
 from classifiers.choosing import choose_settings, require_positive_or_auto
-from classifiers.supervision import SUPERVISED, require_labelled
+from classifiers.supervision import require_labelled
+from datamodules.labels import SUPERVISED
 
 BLOCK = 1000  # codes whose kernel values are in memory at once
 

@@ -4,8 +4,9 @@ import numpy as np
 
 from classifiers.choosing import choose_settings
 from classifiers.logistic import LogisticHead
-from classifiers.supervision import SEMI_SUPERVISED, TRANSDUCTIVE, UNLABELLED
+from classifiers.supervision import TRANSDUCTIVE
 from datamodules.checks import require_share, require_whole
+from datamodules.labels import SEMI_SUPERVISED, UNLABELLED
 
 
 class SelfTrainingHead(LogisticHead):

@@ -8,8 +8,9 @@ from classifiers.choosing import choose_settings, held_out, require_positive_or_
 from classifiers.graph import kernel, rows_of
 from classifiers.neighbours import nearest_codes, whitened
 from classifiers.rbf_svc import RBFSVCHead
-from classifiers.supervision import SEMI_SUPERVISED, SUPERVISED, TRANSDUCTIVE, UNLABELLED, Nearest
+from classifiers.supervision import TRANSDUCTIVE, Nearest
 from datamodules.checks import require_whole
+from datamodules.labels import SEMI_SUPERVISED, SUPERVISED, UNLABELLED
 
 GAMMA = 0.5  # of the kernel, fixed on validation images as the other settings are
 OWN = {"own": 0.6}  # if it is left open

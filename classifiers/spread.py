@@ -5,7 +5,8 @@ from functools import cached_property
 import numpy as np
 
 from classifiers.choosing import fit, is_supervised
-from classifiers.supervision import UNLABELLED, Nearest
+from classifiers.supervision import Nearest
+from datamodules.labels import UNLABELLED
 
 
 class SpreadHead:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-UNLABELLED = -1
-SUPERVISED, SEMI_SUPERVISED, TRANSDUCTIVE = "supervised", "semi-supervised", "transductive"
+from datamodules.labels import SEMI_SUPERVISED, SUPERVISED, UNLABELLED
+
+TRANSDUCTIVE = "transductive"
 
 
 class Nearest(NamedTuple):

@@ -23,8 +23,9 @@ from torch import Tensor
 from classifiers.checks import require_one_strength, require_two_classes
 from classifiers.optimal_transport import transport
 from classifiers.squared_hinge import curvature, descend, hinge
-from classifiers.supervision import SEMI_SUPERVISED, TRANSDUCTIVE, UNLABELLED
+from classifiers.supervision import TRANSDUCTIVE
 from datamodules.checks import require_one_of, require_positive, require_share, require_whole
+from datamodules.labels import SEMI_SUPERVISED, UNLABELLED
 
 AUTO = "auto"
 WORTHS = (1000.0, 0.0)  # unlabelled=auto: the first that cross-validation does not speak against

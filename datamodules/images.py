@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.checks import require_whole
 from datamodules.contract import require_all_classes, require_images
 from datamodules.in_memory import InMemoryData
-from datamodules.labels import draw_labels, require_drawable, require_rule
+from datamodules.labels import UNLABELLED, UNSUPERVISED, draw_labels, require_drawable, require_rule
 
+ALL = "all"  # labels there are
 SPLIT_SEED = 0  # which training images are held out for validation: the same for every run, so that fits compare
 
 
@@ -34,7 +36,10 @@ class Images(InMemoryData):
         batch_size: training images per step of an optimizer, in each process.
         val_size: training images held out for validation.
         train_subset: train on this many images only, the very ones that the draw would label; ``None`` for all.
-        label_seed: the draw that ``train_subset`` follows; without effect otherwise.
+        n_labels: of the training images, how many a model may know the class of: drawn, or ``all``; ``None`` for none.
+            A model that learns from no labels is given none.
+        labelled_batch_size: labelled images per step, where unlabelled ones are handed out beside them.
+        label_seed: the draw of both; without effect where there is none.
         labels: its rule, ``equal`` or ``proportional`` (:func:`datamodules.labels.draw_labels`); likewise.
         seed: of the shuffle.
         eval_batch_size: images per step of validation and test.
@@ -53,6 +58,8 @@ class Images(InMemoryData):
         batch_size: int,
         val_size: int,
         train_subset: int | None = None,
+        n_labels: int | str | None = None,
+        labelled_batch_size: int | None = None,
         label_seed: int = 0,
         labels: str = "equal",
         seed: int = 0,
@@ -61,12 +68,20 @@ class Images(InMemoryData):
         super().__init__(batch_size, val_size, seed, eval_batch_size)
         require_rule(labels)
         self.name = self.name or type(self).__name__
-        self.train_subset, self.label_seed, self.labels = train_subset, label_seed, labels
+        if n_labels not in (None, ALL):
+            require_whole(of="labelled images", **{"dataset.n_labels": n_labels})
+            if train_subset is not None and n_labels > train_subset:
+                raise ValueError(f"dataset.n_labels={n_labels}: more than dataset.train_subset={train_subset}")
+        if labelled_batch_size is not None:
+            require_whole(**{"dataset.labelled_batch_size": labelled_batch_size})
+        self.train_subset, self.n_labels, self.labelled_batch_size = train_subset, n_labels, labelled_batch_size
+        self.label_seed, self.labels = label_seed, labels
 
     @classmethod
     def used(cls, config: dict) -> dict:
-        """The part of the configuration that has an effect: a draw of labels only where a subset follows it."""
-        without_effect = () if config.get("train_subset") is not None else ("label_seed", "labels")
+        """The part of the configuration that has an effect: a draw of labels only where something follows it."""
+        drawn = config.get("train_subset") is not None or config.get("n_labels") not in (None, ALL)
+        without_effect = () if drawn else ("label_seed", "labels")
         return {k: v for k, v in config.items() if k not in without_effect}
 
     @classmethod
@@ -98,7 +113,11 @@ class Images(InMemoryData):
 
     @property
     def offers(self) -> dict:
-        return {"image_shape": self.image_shape, "num_classes": self.num_classes}
+        offered = {"image_shape": self.image_shape, "num_classes": self.num_classes}
+        if self.n_labels is None:
+            return offered
+        share = 1.0 if self.n_labels == ALL else self.n_labels / len(self.train.images)
+        return offered | {"labelled_share": share}
 
     @staticmethod
     def as_seen(examples: Tensor) -> Tensor:
@@ -120,6 +139,22 @@ class Images(InMemoryData):
         train = labelled if self.train_subset is None else self._subset(labelled)
         held_out = Split(official.images[val], official.targets[val])
         return {"train": train, "val": held_out, "test": test, "labelled": labelled}
+
+    def given(self, supervision: str) -> Split:
+        targets = self.train.targets
+        if supervision == UNSUPERVISED:
+            return self.train._replace(targets=torch.full_like(targets, UNLABELLED))
+        if self.n_labels is None:
+            raise ValueError("dataset.n_labels=null: a model that learns from labels needs some; a number, or all")
+        if self.n_labels == ALL:
+            return self.train
+        drawing = (self.n_labels, self.label_seed, self.labels)
+        require_drawable(self.class_counts, *drawing, setting="dataset.n_labels")
+        # those of a subset are its first: draws are nested
+        drawn = draw_labels(self.labelled.targets.cpu().numpy(), *drawing) if self.train_subset is None else None
+        rows = torch.arange(self.n_labels) if drawn is None else torch.from_numpy(drawn)
+        known = torch.zeros_like(targets, dtype=torch.bool).index_fill_(0, rows.to(targets.device), True)
+        return self.train._replace(targets=torch.where(known, targets, UNLABELLED))
 
     def _counts(self, split: Split) -> np.ndarray:
         return np.bincount(split.targets.cpu().numpy(), minlength=self.num_classes)

@@ -1,10 +1,17 @@
 """Data that fits into memory: tensors on the training device, a batch of them one gather.
 
 A data set here is at most 47 MB. No workers, no copy per example (``Dataset.__getitems__``).
+
+What a model learns from is said by its class as ``supervision``, and it is handed nothing else:
+
+    unsupervised     batches of examples, whose targets are all UNLABELLED
+    supervised       batches of the labelled examples, with their targets
+    semi-supervised  batches of both, apart (:class:`Mixed`)
 """
 
 import hashlib
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,8 +20,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datamodules.checks import require_whole
+from datamodules.labels import SEMI_SUPERVISED, SUPERVISED, UNLABELLED, UNSUPERVISED
 
 Split = tuple[Tensor, Tensor]  # examples (N, ...) and what they are labelled with (N,); a named tuple, by data set
+
+
+class Mixed(NamedTuple):
+    """A batch of a semi-supervised model.
+
+    labelled: examples ``(L, ...)`` and their targets ``(L,)``.
+    unlabelled: others ``(B, ...)``, and as many times UNLABELLED.
+    rows: of the unlabelled ones in the training set, ``(B,)`` int64.
+    """
+
+    labelled: tuple[Tensor, Tensor]
+    unlabelled: tuple[Tensor, Tensor]
+    rows: Tensor
 
 
 class InMemory(Dataset):
@@ -55,6 +76,34 @@ class InSteps(InMemory):
             return self.__getitems__(step)
         at = slice(step * self.gathered, (step + 1) * self.gathered)
         return self.examples[at], self.targets[at]
+
+
+class InMixedSteps(InSteps):
+    """The same of which an item is a :class:`Mixed`: its indices are those of the labelled examples, then the others'.
+
+    Args:
+        split: the examples, UNLABELLED where that is their target.
+        labelled: of a step.
+        unlabelled: of a step.
+    """
+
+    def __init__(self, split: Split, labelled: int, unlabelled: int):
+        super().__init__(split, unlabelled)
+        self.labelled = labelled
+        self.known, self.unknown = (found.nonzero()[:, 0] for found in (self.targets >= 0, self.targets < 0))
+
+    def __len__(self) -> int:
+        return len(self.unknown) // self.gathered
+
+    def __getitem__(self, step: int | Tensor) -> Mixed:
+        if not isinstance(step, Tensor):
+            rows = torch.arange(step * self.labelled, (step + 1) * self.labelled, device=self.known.device)
+            in_a_row = self.unknown[step * self.gathered : (step + 1) * self.gathered]
+            step = torch.cat([self.known[rows % len(self.known)], in_a_row])
+        examples, targets = self.__getitems__(step)
+        parts = [tensor.split([self.labelled, self.gathered]) for tensor in (examples, targets, step)]
+        (known, unknown), (targets, unlabelled), (_, rows) = parts
+        return Mixed((known, targets), (unknown, unlabelled), rows)
 
 
 def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -132,14 +181,51 @@ class Steps(Sampler):
         yield from order.to(self.device).split(self.gathered)
 
 
+class MixedSteps(Sampler):
+    """The indices ``(labelled + unlabelled,)`` of each step: labelled examples, then unlabelled ones.
+
+    An epoch is one pass over the unlabelled ones. The labelled ones, of which there are fewer, go on from epoch to
+    epoch, each pass over them shuffled anew: which are whose is a function of (seed, epoch), as in
+    :class:`EpochShuffle`.
+
+    Args:
+        data: whose ``known`` and ``unknown`` rows these are.
+        seed: of both shuffles.
+    """
+
+    def __init__(self, data: InMixedSteps, seed: int):
+        self.data, self.seed, self.shuffle = data, seed, EpochShuffle(len(data.unknown), seed)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.shuffle.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def _labelled(self) -> np.ndarray:
+        """Of all steps of the epoch, ``(steps, labelled)``, each a place among the known."""
+        size, count = len(self.data.known), len(self) * self.data.labelled
+        start = self.shuffle.epoch * count
+        passes = range(start // size, (start + count - 1) // size + 1)
+        orders = [np.random.default_rng((self.seed, number, 1)).permutation(size) for number in passes]
+        skipped = start % size
+        return np.concatenate(orders)[skipped : skipped + count].reshape(len(self), -1)
+
+    def __iter__(self):
+        order = self.shuffle.order()[: len(self) * self.data.gathered].reshape(len(self), -1)
+        known, unknown = (torch.from_numpy(places).to(self.data.known.device) for places in (self._labelled(), order))
+        yield from torch.cat([self.data.known[known], self.data.unknown[unknown]], dim=1).unbind()
+
+
 class InMemoryData(pl.LightningDataModule):
     """A training, a validation and a test set in memory; a subclass makes them in :meth:`divide`.
 
     A model that takes several batches in a step says how many as its ``batches_per_step``: they are handed out as one,
-    stacked. A model without that is given batch after batch.
+    stacked. A model without that is given batch after batch. One that makes something of the examples once and for all
+    does so in its ``prepare(examples, training)``, which is given a split whole: batches then hold rows of that.
 
     Args:
-        batch_size: training examples per step of an optimizer, in each process.
+        batch_size: training examples per step of an optimizer, in each process; unlabelled ones, if those are apart.
         val_size: examples held out for validation.
         seed: of the shuffle.
         eval_batch_size: examples per step of validation and test.
@@ -173,7 +259,7 @@ class InMemoryData(pl.LightningDataModule):
         for name, split in splits.items():
             setattr(self, name, split._make(there[tensor] for tensor in split))
         if first:
-            self.require_enough()
+            self.steps()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -195,15 +281,27 @@ class InMemoryData(pl.LightningDataModule):
                 digest.update(array)
         return digest.hexdigest()[:16]
 
-    def require_enough(self, batches: int = 1) -> None:
-        """Raises ValueError if the training examples don't fill so many batches: those that a step of all processes
-        takes."""
-        if self.batch_size * batches > len(self.train[0]):
+    def given(self, supervision: str) -> Split:
+        """The training examples with the targets that a model of that supervision may know: UNLABELLED where it may
+        not. Data without classes have none to hide."""
+        return self.train
+
+    def steps(self, batches: int = 1, supervision: str = UNSUPERVISED) -> int:
+        """Of an epoch, each of so many batches: those that a step of all processes takes.
+
+        Raises:
+            ValueError: if the examples that fill them don't fill one.
+        """
+        count, which = len(self.train[0]), ""
+        if supervision != UNSUPERVISED:
+            labelled = int((self.given(supervision)[1] != UNLABELLED).sum())
+            count, which = (labelled, "labelled ") if supervision == SUPERVISED else (count - labelled, "unlabelled ")
+        if self.batch_size * batches > count:
             several = f", {batches} batches at a time" * (batches > 1)
             raise ValueError(
-                f"dataset.batch_size={self.batch_size}{several}: there are only {len(self.train[0])} {self.unit} to "
-                "train on"
+                f"dataset.batch_size={self.batch_size}{several}: there are only {count} {which}{self.unit} to train on"
             )
+        return count // (self.batch_size * batches)
 
     @staticmethod
     def as_seen(examples: Tensor) -> Tensor:
@@ -215,33 +313,56 @@ class InMemoryData(pl.LightningDataModule):
         """Where the data lie: on the training device, once there is one."""
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
+    @property
+    def _model(self) -> pl.LightningModule | None:
+        return self.trainer.lightning_module if self.trainer else None
+
+    def _prepared(self, split: Split) -> Split:
+        """As the model has them once and for all."""
+        if not hasattr(self._model, "prepare"):
+            return split
+        made = self._model.prepare(self.as_seen(split[0]), training=split[0] is self.train[0])
+        return split._replace(**{split._fields[0]: made})
+
     def train_dataloader(self) -> DataLoader:
-        """Batches ``(B, ...)``, or ``(batches_per_step, B, ...)`` for a model that asks for them so."""
-        number, processes, model = 0, 1, None
-        if self.trainer:
-            number, processes, model = self.trainer.global_rank, self.trainer.world_size, self.trainer.lightning_module
-        together = getattr(model, "batches_per_step", None)
+        """What the model learns from: batches ``(B, ...)``, or ``(batches_per_step, B, ...)`` for a model that asks for
+        them so, or :class:`Mixed` ones."""
+        number, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        supervision = getattr(self._model, "supervision", UNSUPERVISED)
+        together = getattr(self._model, "batches_per_step", None)
+        self.steps((together or 1) * processes, supervision)
+        given = self._prepared(self.given(supervision))
+        if supervision == SEMI_SUPERVISED:
+            mixed = InMixedSteps(given, self.labelled_batch_size, self.batch_size)
+            return DataLoader(mixed, batch_size=None, sampler=MixedSteps(mixed, self.seed), collate_fn=whole_batch)
+        if supervision == SUPERVISED:
+            known = given[1] != UNLABELLED
+            given = given if known.all() else given._make(tensor[known] for tensor in given)
         collate = whole_batch if together is None else partial(stacked, number=together)
-        together = together or 1
-        self.require_enough(together * processes)
-        shuffle = EpochShuffle(len(self.train[0]), self.seed, self.batch_size, number, processes)
-        gathered = together * self.batch_size
-        steps = Steps(shuffle, gathered, self.train[0].device)
-        return DataLoader(InSteps(self.train, gathered), batch_size=None, sampler=steps, collate_fn=collate)
+        shuffle = EpochShuffle(len(given[0]), self.seed, self.batch_size, number, processes)
+        gathered = (together or 1) * self.batch_size
+        steps = Steps(shuffle, gathered, given[0].device)
+        return DataLoader(InSteps(given, gathered), batch_size=None, sampler=steps, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader:
         # Each pass begins with a draw: from torch's own generator it would move what the rest of an epoch draws.
         own = torch.Generator()
-        return DataLoader(InMemory(self.val), self.eval_batch_size, collate_fn=whole_batch, generator=own)
+        val = InMemory(self._prepared(self.val))
+        return DataLoader(val, self.eval_batch_size, collate_fn=whole_batch, generator=own)
 
     def test_dataloader(self) -> DataLoader:
-        return DataLoader(InMemory(self.test), self.eval_batch_size, collate_fn=whole_batch)
+        return DataLoader(InMemory(self._prepared(self.test)), self.eval_batch_size, collate_fn=whole_batch)
 
     def transfer_batch_to_device(self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int):
         """The batch as it is: it was gathered on the training device."""
         return batch
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor] | Mixed, dataloader_idx: int):
         """Examples as models are given them, with their targets."""
+        if hasattr(self._model, "prepare"):
+            return batch
+        if isinstance(batch, Mixed):
+            labelled, unlabelled = ((self.as_seen(examples), targets) for examples, targets in batch[:2])
+            return Mixed(labelled, unlabelled, batch.rows)
         examples, targets = batch
         return self.as_seen(examples), targets

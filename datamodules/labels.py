@@ -6,6 +6,9 @@ import numpy as np
 
 from datamodules.checks import require_one_of, require_whole
 
+UNLABELLED = -1  # the target of an example whose class may not be known, as scikit-learn has it
+UNSUPERVISED, SUPERVISED, SEMI_SUPERVISED = "unsupervised", "supervised", "semi-supervised"  # what is learnt from
+
 RULES = ("equal", "proportional")  # as many of each class; or each class by its share, and at least one
 
 

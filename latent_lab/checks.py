@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from datamodules.labels import SEMI_SUPERVISED, UNSUPERVISED
 from latent_lab import trainer_settings
+from latent_lab.fits import Fit
 from latent_lab.refusals import not_for
-from latent_lab.targets import Lacks, build, resolve
+from latent_lab.targets import Lacks, build, resolve, taken
 from latent_lab.training import configured, make_trainer
 
 
@@ -51,11 +53,14 @@ def check_trainer(settings: dict, here: bool = True) -> None:
         raise ValueError(f"trainer: {reason}") from None
 
 
-def check_pair(config: dict, choices: dict[str, str], offers: dict, datamodule: pl.LightningDataModule) -> None:
-    """Raises ValueError for a model that can't be trained on these data, or not so."""
+def check_pair(
+    config: dict, choices: dict[str, str], offers: dict, datamodule: pl.LightningDataModule, requires: dict[str, Fit]
+) -> None:
+    """Raises ValueError for a model that can't be trained on these data, or not so, or not beside these fits."""
     settings, devices = config["trainer"], config["trainer"]["devices"]
+    untrained = {name: requires[name].fresh_model() for name in taken(config["model"], requires)}
     try:
-        model = build(config["model"], **offers)
+        model = build(config["model"], **offers, **untrained)
     except Lacks as lacking:
         if lacking.name not in ("image_shape", "num_classes", "output_range"):
             raise
@@ -69,9 +74,10 @@ def check_pair(config: dict, choices: dict[str, str], offers: dict, datamodule: 
             )
     if config["compile"] and not getattr(model, "compiles", True):
         raise ValueError(f"compile=true: without gain on {type(model).__name__}, see docs/adding.md; leave it out")
+    supervision = getattr(model, "supervision", UNSUPERVISED)
+    _check_labels(config["dataset"], choices["model"], supervision)
     together = getattr(model, "batches_per_step", None) or 1
-    datamodule.require_enough(together)
-    train = len(datamodule.train_dataloader()) // (together * devices)
+    train = datamodule.steps(together, supervision) // devices
     val, test = len(datamodule.val_dataloader()), len(datamodule.test_dataloader())
     trainer_settings.require_batches(settings, train, val, test)
     if devices == 1:
@@ -86,4 +92,23 @@ def check_pair(config: dict, choices: dict[str, str], offers: dict, datamodule: 
         raise ValueError(
             f"trainer.devices={devices}: their batches together, dataset.batch_size={datamodule.batch_size} each, take "
             f"{images} images a step and there are only {len(datamodule.train[0])} to train on"
+        )
+
+
+def _check_labels(dataset: dict, name: str, supervision: str) -> None:
+    """Raises ValueError for labels that a model can't learn from, or for none where it needs some."""
+    if supervision == UNSUPERVISED:
+        for key in ("n_labels", "labelled_batch_size"):
+            if dataset.get(key) is not None:
+                raise ValueError(
+                    f"dataset.{key}={dataset[key]}: without effect on model={name}, which learns from no labels"
+                )
+    elif dataset.get("n_labels") is None:
+        raise ValueError(f"dataset.n_labels=null: model={name} learns from labels; a number, or all")
+    elif supervision == SEMI_SUPERVISED and dataset.get("labelled_batch_size") is None:
+        raise ValueError(f"dataset.labelled_batch_size=null: model={name} takes labelled images beside unlabelled ones")
+    elif supervision != SEMI_SUPERVISED and dataset.get("labelled_batch_size") is not None:
+        raise ValueError(
+            f"dataset.labelled_batch_size={dataset['labelled_batch_size']}: without effect on model={name}, which "
+            "takes no unlabelled images; dataset.batch_size says how many labelled ones"
         )

@@ -75,7 +75,7 @@ class Fit:
         data: what the data module says of the data once they are read: ``fingerprint`` of what is trained on,
             ``other_fingerprint`` of all else (what labels are drawn from, the test set), and what models may ask for
             (``offers``).
-        requires: the fits its callbacks need, by the name they know them by; they choose its best checkpoint.
+        requires: the fits that its model and its callbacks need, by the name they know them by.
     """
 
     def __init__(self, config: dict, label: str, outputs: Path, data: dict, requires: dict[str, "Fit"] | None = None):
@@ -106,6 +106,12 @@ class Fit:
         test_only["dataset"].pop("root", None)  # where the data lie: what they are is in their fingerprint
         test_only |= {"data": data["other_fingerprint"], "batches": config["trainer"].get("limit_test_batches")}
         self.test_file = self.folder / f"test-{digest(test_only)[:8]}.json"
+
+    def fresh_model(self):
+        """The model before any training, beside untrained ones that it requires."""
+        model = self.config["model"]
+        others = {name: self.requires[name].fresh_model() for name in targets.taken(model, self.requires)}
+        return targets.build(model, **self.data["offers"], **others)
 
     @property
     def record(self) -> dict:

@@ -14,7 +14,7 @@ from latent_lab.checkpoints import BEST, LAST, Checkpoints, load_checkpoint, wei
 from latent_lab.fits import describe, digest
 from latent_lab.sources import source_digests
 from latent_lab.storage import DamagedFile, load_arrays, read_json, save_arrays
-from latent_lab.targets import build
+from latent_lab.targets import build, taken
 
 
 class OpenFit:
@@ -63,7 +63,8 @@ class OpenFit:
 
     def fresh_model(self) -> pl.LightningModule:
         """The model before any training."""
-        return build(self.config["model"], **self.offers)
+        needed = taken(self.config["model"], self.identity.get("requires", {}))
+        return build(self.config["model"], **self.offers, **{name: self.required[name] for name in needed})
 
     @cached_property
     def model(self) -> pl.LightningModule:

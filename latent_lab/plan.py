@@ -21,7 +21,7 @@ from latent_lab.targets import build, resolve
 from latent_lab.training import configured, make_loggers, quiet, read_data, require_described
 
 # Of the data of a required fit these are its own; all else is its job's: it is the job's data that it learns.
-ITS_OWN = ("batch_size", "seed", "train_subset", "label_seed", "labels")
+ITS_OWN = ("batch_size", "seed", "train_subset", "n_labels", "labelled_batch_size", "label_seed", "labels")
 
 
 @dataclass
@@ -99,15 +99,22 @@ class Planner:
         self._once("logger", config["logger"], lambda: make_loggers(config, Path("."), "check"))
         datamodule = self._once("data", config["dataset"], lambda: read_data(config["dataset"]))
         data = self._once("facts", config["dataset"], lambda: describe(datamodule))
-        pair = [config["model"], config["dataset"], trainer, config["compile"]]
-        self._once("pair", pair, lambda: check_pair(config, choices, data["offers"], datamodule))
+        requires = self._requires(config, choices)
+        pair = [
+            config["model"],
+            config["dataset"],
+            trainer,
+            config["compile"],
+            {n: f.name for n, f in requires.items()},
+        ]
+        self._once("pair", pair, lambda: check_pair(config, choices, data["offers"], datamodule, requires))
         for observer in configured(config, "observers"):
             self._once("observer", observer, lambda c=observer: build(c, fit_folder=None))
         for analysis in configured(config, "analyses"):
             self._once("analysis", [config["dataset"], analysis], lambda c=analysis: build(c).check(datamodule))
         parts = [config["callbacks"]["analyses"], config["callbacks"]["observers"]]
         self._once("analyses", parts, lambda: check_analyses(config))
-        fit = self._fit(config, choices, data)
+        fit = self._fit(config, choices, data, requires)
         if fit.name not in self.units:
             requires = {name: self.units[other.name].made_from for name, other in fit.requires.items()}
             self.units[fit.name] = Unit(fit, datamodule, job, requires)
@@ -128,18 +135,19 @@ class Planner:
         used = self._once("used", dataset, lambda: getattr(resolve(dataset["_target_"]), "used", dict)(dataset))
         return job.config | {"trainer": completed, "dataset": used}
 
-    def _fit(self, config: dict, choices: dict[str, str], data: dict) -> Fit:
-        parts = ("model", "dataset", "trainer", "seed", "compile", "paths")
-        content = [{name: config[name] for name in parts}, choices, config["callbacks"]["requires"],
-                   config["callbacks"]["observers"]]  # fmt: skip
+    def _fit(self, config: dict, choices: dict[str, str], data: dict, requires: dict[str, Fit]) -> Fit:
+        parts = ("model", "dataset", "trainer", "seed", "compile", "paths", "requires")
+        content = [{name: config[name] for name in parts}, choices, config["callbacks"]["observers"]]
+        label = f"{choices['model']}-{choices['dataset']}"
+        return self._once("fit", content, lambda: Fit(config, label, Path(config["paths"]["outputs"]), data, requires))
 
-        def make() -> Fit:
-            label = f"{choices['model']}-{choices['dataset']}"
-            requires = {name: self._required(name, settings, config, choices)
-                        for name, settings in (config["callbacks"]["requires"] or {}).items()}  # fmt: skip
-            return Fit(config, label, Path(config["paths"]["outputs"]), data, requires)
-
-        return self._once("fit", content, make)
+    def _requires(self, config: dict, choices: dict[str, str]) -> dict[str, Fit]:
+        parts = ("dataset", "trainer", "paths", "requires")
+        content = [{name: config[name] for name in parts}, choices["dataset"]]
+        named = (config["requires"] or {}).items()
+        return self._once(
+            "requires", content, lambda: {name: self._required(name, words, config, choices) for name, words in named}
+        )
 
     def _required(self, name: str, settings: dict, config: dict, choices: dict[str, str]) -> Fit:
         """A fit that others require: what it has in common with them is the data, and where things lie."""
@@ -154,7 +162,7 @@ class Planner:
             data |= {k: v for k, v in config["dataset"].items() if k not in ITS_OWN}
             return self.add(replace(job, config=job.config | {"dataset": data}), None).fit
         except ValueError as error:
-            raise ValueError(f"callbacks.requires.{name}: {error}") from None
+            raise ValueError(f"requires.{name}: {error}") from None
 
 
 def plan(command: Command, folder: Path, here: bool = True) -> Plan:

@@ -12,7 +12,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 READ_BY_REFERENCE = (  # which not every analysis makes
     "n_labels", "label_seed", "labels", "score_on", "classifier", "transductive", "spread",
 )  # fmt: skip
-CALLBACK_GROUPS = ("requires", "observers", "analyses")
+CALLBACK_GROUPS = ("observers", "analyses")
 FOLLOWS = ("domain", "family", "recipe", "hydra")  # groups that nobody chooses: they follow from others
 
 
@@ -57,10 +57,13 @@ def not_for(model: str, dataset: str, domain: str) -> str:
 def require_a_reader(overrides: list[Override], config: DictConfig, choices: dict[str, str]) -> None:
     """Raises Mistake for a setting that nothing in this job makes use of."""
     config = copy.deepcopy(config)
-    if "train_subset" in config.dataset and config.dataset.train_subset is None:  # no subset that follows a draw
+    following = [config.dataset.get(name) for name in ("train_subset", "n_labels")]
+    if "train_subset" in config.dataset and all(value in (None, "all") for value in following):
         for key in {"label_seed", "labels"} & config.dataset.keys():
             if any(o.key_or_group == f"dataset.{key}" for o in overrides):
-                raise Mistake(f"dataset.{key}: without effect where dataset.train_subset is null")
+                raise Mistake(
+                    f"dataset.{key}: without effect where neither dataset.train_subset nor dataset.n_labels is a number"
+                )
             del config.dataset[key]
     text = OmegaConf.to_yaml(config, resolve=False)
     for override in overrides:

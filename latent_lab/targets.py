@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 
 from latent_lab.mistakes import nearest
@@ -79,6 +80,12 @@ def takes_anything(cls: type) -> bool:
     """Whether a constructor of Lightning's hands on whatever it is given by ``**``; of ours it is known where to."""
     given = inspect.signature(cls.__init__).parameters.values()
     return is_foreign(cls.__module__) and any(p.kind is inspect.Parameter.VAR_KEYWORD for p in given)
+
+
+def taken(config, names: Iterable[str]) -> list[str]:
+    """Those of the names that the constructor of a class within a plain configuration takes."""
+    found = {name for target in targets(config) for name in parameters(resolve(target))}
+    return [name for name in names if name in found]
 
 
 def build(config: dict, **offered):

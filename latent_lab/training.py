@@ -22,7 +22,7 @@ from latent_lab.folders import timestamp
 from latent_lab.opened import OpenFit
 from latent_lab.processes import UnwrappedDDP, launch
 from latent_lab.storage import read_json, write_json
-from latent_lab.targets import build, resolve
+from latent_lab.targets import build, resolve, taken
 
 log = logging.getLogger("train")
 BATCHES_PER_REFRESH = 20  # of the progress bar, which costs as much as a small step
@@ -108,7 +108,7 @@ def _train_here(
         datamodule = build(config["dataset"])
     required = {name: OpenFit(other.folder).model for name, other in fit.requires.items()}
     pl.seed_everything(config["seed"], verbose=False)
-    model = build(config["model"], **fit.data["offers"])
+    model = build(config["model"], **fit.data["offers"], **{n: required[n] for n in taken(config["model"], required)})
     if config["compile"]:
         model.compile()
     callbacks = [build(c, fit_folder=fit.folder, **required) for c in configured(config, "observers")]
@@ -166,9 +166,9 @@ def require_described(config: dict) -> None:
                 raise ValueError(f"{place}.{name}: {described['_target_']} is no {kind.__name__}")
             if issubclass(cls, Checkpoint):
                 raise ValueError(f"{place}.{name}: this project sees to checkpoints itself; leave it out")
-    for name, settings in (config["callbacks"]["requires"] or {}).items():
+    for name, settings in (config["requires"] or {}).items():
         if not isinstance(settings, dict):
-            raise ValueError(f"callbacks.requires.{name}: expects a group of settings, of the fit that callbacks need")
+            raise ValueError(f"requires.{name}: expects a group of settings, of a fit that is needed")
 
 
 def make_loggers(config: dict, folder: Path, name: str, resume_step: int | None = None) -> list[Logger]:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datamodules.checks import require_positive, require_share
+from datamodules.labels import SUPERVISED
 from lightning_modules.checks import require_image_shape
 from lightning_modules.module import Module
 from lightning_modules.optimizers import adam, cosine_decay
@@ -22,6 +23,8 @@ class Scorer(Module):
         dropout: of the features, in training.
         lr: Adam's first step size, which decays to zero over the budget by a cosine.
     """
+
+    supervision = SUPERVISED
 
     def __init__(
         self,

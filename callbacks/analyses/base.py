@@ -46,8 +46,8 @@ class Outcome:
 class Analysis(pl.Callback):
     """An analysis adds :meth:`run`, the rest where it has more to say.
 
-    Models of other fits that it requires are arguments of its constructor, by the names that ``callbacks.requires``
-    gives them; they are None in a check before there is anything.
+    Models of other fits that it requires are arguments of its constructor, by the names that ``requires`` gives
+    them; they are None in a check before there is anything.
 
     Attributes:
         headline: the metrics that make a table, each with its form: ``percent`` or ``number``.
