@@ -14,6 +14,7 @@ from torch import Tensor
 from datamodules.distributions import Distribution
 from datamodules.images import Images
 from datamodules.in_memory import InMemoryData
+from datamodules.labels import UNLABELLED, UNSUPERVISED
 
 
 def must(held: bool, who: object, lack: str) -> None:
@@ -139,7 +140,10 @@ def _check_train_loader(data: InMemoryData) -> None:
     gathered = Counter()
     for batch in flat:
         gathered += _rows(batch)
-    must(not gathered - _rows(data.train), data, "an epoch has examples, or targets of them, that train has not")
+    given = data.given(UNSUPERVISED)
+    hidden = given[0] is data.train[0] and (given is data.train or bool((given[1] == UNLABELLED).all()))
+    must(hidden, data, "given(unsupervised) is not the training examples without their targets")
+    must(not gathered - _rows(given), data, "an epoch has examples, or targets of them, that are not given")
     seen, _ = data.on_after_batch_transfer(flat[0], 0)
     must(torch.equal(seen, data.as_seen(examples)), data, "on_after_batch_transfer() does not give them as_seen()")
     if len(flat) < 2:

@@ -16,7 +16,7 @@ from latent_lab import command, composition
     [
         (
             "model=vea",
-            r"model=vea: unknown \(did you mean vae\?\); accepted are dcgan, gan, r3gan, scorer, vae, ",
+            r"model=vea: unknown \(did you mean vae\?\); accepted are dcgan, gan, m1_m2, m2, pseudo_labels, ",
         ),
         (
             "dataset=minst",

@@ -239,7 +239,10 @@ def test_the_configuration_is_shown_as_hydra_shows_it(tmp_path):
 def test_the_help_names_the_groups_and_trains_nothing(tmp_path):
     code, out, err = page(tmp_path, "--help")
     assert (code, err) == (0, "") and list(tmp_path.iterdir()) == []
-    assert out.startswith("train.py is powered by Hydra") and "model: dcgan, gan, r3gan, scorer, vae, vae_mlp" in out
+    assert (
+        out.startswith("train.py is powered by Hydra")
+        and "model: dcgan, gan, m1_m2, m2, pseudo_labels, r3gan, scorer, vae, vae_mlp" in out
+    )
 
 
 def test_a_terminal_of_few_letters_ends_in_exit_code_0(tmp_path):

@@ -27,7 +27,7 @@ from commands import (
 
 from callbacks.observers.epoch_scores import Yardstick
 
-GAN = (*IMAGES, "logger=none", "trainer.max_epochs=4", "+callbacks.requires.scorer.trainer.max_epochs=3")
+GAN = (*IMAGES, "logger=none", "trainer.max_epochs=4", "+requires.scorer.trainer.max_epochs=3")
 VIEW = (*PLANE[:-1], "logger=none", "trainer.max_epochs=2", "callbacks.analyses=null")  # 40 updates
 PICTURES = "callbacks.observers.pictures"
 VAE = (*DIGITS, "callbacks.analyses=null", "logger=none", "trainer.max_epochs=2")

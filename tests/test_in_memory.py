@@ -115,9 +115,9 @@ def test_overfitting_is_of_the_same_whole_batches_in_every_epoch(asks):
 def test_too_few_examples_for_a_step_are_told_with_all_it_takes():
     data = Digits(batch_size=300)
     data.setup()
-    data.require_enough(3)
+    data.steps(3)
     with pytest.raises(ValueError) as error:
-        data.require_enough(4)
+        data.steps(4)
     told = "dataset.batch_size=300, 4 batches at a time: there are only 1100 images to train on"
     assert str(error.value) == told
     data.trainer = attached(SimpleNamespace(batches_per_step=2), processes=2)

@@ -33,7 +33,7 @@ SMALL = (*DIGITS, "logger=none", "trainer.max_epochs=1")
 TINY = ("dataset=mnist", "dataset._target_=datamodules.mnist.IdxImages", "+dataset.name=tiny", "dataset.batch_size=15",
         "+dataset.class_names=[a,b,c]", "dataset.val_size=15")  # fmt: skip
 GAN = (*IMAGES, "logger=none", "trainer.max_epochs=1", "trainer.limit_train_batches=3",
-       "+callbacks.requires.scorer.trainer.max_epochs=1")  # fmt: skip
+       "+requires.scorer.trainer.max_epochs=1")  # fmt: skip
 LIGHTNINGS = "+callbacks.observers.x={{_target_:pytorch_lightning.callbacks.{}}}"
 CLASSIFIER = ("_target_:callbacks.analyses.latent_classifier.LatentClassifier,n_labels:50,"
               "classifier:{_target_:classifiers.linear_svc.LinearSVCHead}")  # fmt: skip
@@ -144,13 +144,14 @@ def test_a_validation_within_an_epoch_moves_no_weight(tmp_path, words):
     ids=["val_size", "none", "another class"],
 )
 def test_a_required_fit_learns_its_jobs_data(tmp_path, words):
-    more = [word for word in GAN if word != "dataset=digits"] + ["+callbacks.requires.scorer.dataset.batch_size=11"]
+    more = [word for word in GAN if word != "dataset=digits"] + ["+requires.scorer.dataset.batch_size=11"]
     words = [*more, *words, f"paths.data={tiny(tmp_path / 'data')}", f"paths.outputs={tmp_path}"]
     (job,) = read_command("train", words).jobs
     unit = Planner().add(job, None)
     scorer = unit.fit.requires["scorer"]
-    assert scorer.data == unit.fit.data
-    assert scorer.config["dataset"] == unit.fit.config["dataset"] | {"batch_size": 11}
+    offers = unit.fit.data["offers"] | {"labelled_share": 1.0}
+    assert scorer.data == unit.fit.data | {"offers": offers}
+    assert scorer.config["dataset"] == unit.fit.config["dataset"] | {"batch_size": 11, "n_labels": "all"}
     in_a_worker = Planner(given=unit.requires).add(job, None).fit
     assert (in_a_worker.name, in_a_worker.requires["scorer"].name) == (unit.fit.name, scorer.name)
 
@@ -184,10 +185,10 @@ REFUSALS = [
     (f"+callbacks.analyses.again={{{CLASSIFIER}}}",
      "callbacks.analyses: latent_classifier and again both give accuracy; leave one out"),
     ("classifier.C=1 classifier.C_per_label=0.1", "classifier.C=1 classifier.C_per_label=0.1: give one, and null"),
-    ("dataset.label_seed=3", "dataset.label_seed: without effect where dataset.train_subset is null"),
-    ("dataset.labels=proportional", "dataset.labels: without effect where dataset.train_subset is null"),
-    ("model=dcgan +callbacks.requires.scorer.dataset.val_size=100",
-     "callbacks.requires.scorer: dataset.val_size=100: it learns its job's data; own to it are dataset.batch_size, "),
+    ("dataset.label_seed=3", "dataset.label_seed: without effect where neither dataset.train_subset nor dataset."),
+    ("dataset.labels=proportional", "dataset.labels: without effect where neither dataset.train_subset nor dataset."),
+    ("model=dcgan +requires.scorer.dataset.val_size=100",
+     "requires.scorer: dataset.val_size=100: it learns its job's data; own to it are dataset.batch_size, "),
     ("model=dcgan label_seed=3", "label_seed=3: model=dcgan makes no use of label_seed"),
     ("model=dcgan labels=proportional", "labels=proportional: model=dcgan makes no use of labels"),
 ]  # fmt: skip
@@ -453,7 +454,7 @@ def test_draws_of_a_subset_and_seeds_of_the_plane_are_averaged(tmp_path):
 
 def test_jobs_whose_required_fits_differ_are_not_averaged(tmp_path):
     words = [word for word in GAN if "requires" not in word]
-    found = [settings_of(tmp_path, *words, f"seed={seed}", f"+callbacks.requires.scorer.seed={scorer}")[0]
+    found = [settings_of(tmp_path, *words, f"seed={seed}", f"+requires.scorer.seed={scorer}")[0]
              for seed, scorer in ((0, 0), (1, 0), (2, 1))]  # fmt: skip
     assert found[0] == found[1] != found[2]
 

@@ -12,7 +12,7 @@ from lightning_modules.scorer import Scorer
 
 def test_it_learns_the_digits_and_describes_what_it_classifies_by():
     torch.manual_seed(0)
-    scorer, data = Scorer((1, 8, 8), 10, channels=8, features=16, lr=5e-3), Digits(batch_size=32)
+    scorer, data = Scorer((1, 8, 8), 10, channels=8, features=16, lr=5e-3), Digits(batch_size=32, n_labels="all")
     trainer = pl.Trainer(max_epochs=15, logger=False, enable_checkpointing=False, enable_progress_bar=False,
                          enable_model_summary=False, accelerator="cpu")  # fmt: skip
     trainer.fit(scorer, data)

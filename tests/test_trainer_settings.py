@@ -24,7 +24,7 @@ from commands import (
 from latent_lab import trainer_settings
 
 VAE = (*DIGITS, "callbacks.analyses=null")  # 17 updates an epoch
-GAN = (*IMAGES, "logger=none", "+callbacks.requires.scorer.trainer.max_epochs=3")
+GAN = (*IMAGES, "logger=none", "+requires.scorer.trainer.max_epochs=3")
 SCORED = "+callbacks.observers.{}={{_target_:pytorch_lightning.callbacks.{}{}}}"
 STOP = SCORED.format("stop", "EarlyStopping", ",monitor:val/elbo,mode:max,patience:1,min_delta:3.0")
 RATE = SCORED.format("rate", "LearningRateMonitor", "")

@@ -7,27 +7,21 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
-from torchmetrics.functional import classification
 
-from callbacks.analyses.base import Analysis, Outcome
+from callbacks.analyses.base import Outcome
+from callbacks.analyses.classification import Classification, classification_metrics
 from callbacks.analyses.latent_codes import latent_codes
 from callbacks.drawing import codes_map as maps
-from callbacks.drawing.confusion import confusion_image
-from callbacks.drawing.errors import errors_sheet
 from callbacks.fitted import Fitted
 from classifiers.neighbours import nearest_codes
 from classifiers.spread import SpreadHead
-from classifiers.supervision import SUPERVISED, TRANSDUCTIVE, UNLABELLED, Nearest, supervision_of
-from datamodules.checks import require_one_of, require_whole
-from datamodules.labels import draw_labels, indices_sha256, require_drawable, require_rule
+from classifiers.supervision import TRANSDUCTIVE, Nearest, supervision_of
+from datamodules.labels import SUPERVISED, UNLABELLED, draw_labels
 
 log = logging.getLogger(__name__)
 
-SPLITS = {"test": "test", "validation": "val"}
 STORED = "classifier.safetensors"
 NEIGHBOURS = 20  # nearest codes that are kept for a fit, at least: heads of any fewer share them
-PICTURES = ("all", "first", "none")  # draws of the labels
 CODES = (latent_codes.__module__,)  # whose code makes what is kept for a fit
 NEAREST, PLANE = (*CODES, nearest_codes.__module__), (*CODES, maps.__name__)
 
@@ -54,24 +48,7 @@ class Head(Protocol):
     def restore(self, arrays: dict[str, np.ndarray], codes: np.ndarray) -> "Head": ...
 
 
-def classification_metrics(predicted: np.ndarray, targets: np.ndarray, num_classes: int) -> tuple[dict, np.ndarray]:
-    """Accuracy (over images) and macro precision, recall and F1 in [0, 1], and the confusion matrix.
-
-    Returns:
-        the four figures, and counts ``(true class, predicted class)``.
-    """
-    pair, n = (torch.from_numpy(predicted), torch.from_numpy(targets)), num_classes
-    figures = {
-        "accuracy": classification.multiclass_accuracy(*pair, n, average="micro"),
-        "precision": classification.multiclass_precision(*pair, n, average="macro"),
-        "recall": classification.multiclass_recall(*pair, n, average="macro"),
-        "f1": classification.multiclass_f1_score(*pair, n, average="macro"),
-    }
-    confusion = classification.multiclass_confusion_matrix(*pair, n)
-    return {name: value.item() for name, value in figures.items()}, confusion.numpy()
-
-
-class LatentClassifier(Analysis):
+class LatentClassifier(Classification):
     """After the fit, trains a classifier on codes of which ``n_labels`` have a label, and scores it on other images.
 
     Args:
@@ -91,9 +68,6 @@ class LatentClassifier(Analysis):
     codes; the trained classifier's arrays.
     """
 
-    headline = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
-    repeats = ("label_seed", "seed")
-
     def __init__(
         self,
         classifier: Head,
@@ -106,19 +80,15 @@ class LatentClassifier(Analysis):
         pictures: str = "all",
         codes_map: str = "pca",
     ):
-        require_whole(of="labelled images", n_labels=n_labels)
-        require_rule(labels)
-        require_one_of(SPLITS, score_on=score_on)
-        require_one_of(PICTURES, pictures=pictures)
+        super().__init__(n_labels, label_seed, labels, score_on, pictures)
         maps.require_method(codes_map=codes_map)
-        self.score_on, self.split, self.pictures, self.codes_map = score_on, SPLITS[score_on], pictures, codes_map
+        self.codes_map = codes_map
         self.classifier = classifier if spread is None else SpreadHead(spread, classifier)
-        self.n_labels, self.label_seed, self.labels = n_labels, label_seed, labels
         self.supervision = supervision_of(self.classifier, transductive)
 
     def check(self, datamodule: pl.LightningDataModule) -> None:
         """Raises ValueError, before any training, for a draw that the data set can't give, or the head can't take."""
-        require_drawable(datamodule.class_counts, self.n_labels, self.label_seed, self.labels)
+        super().check(datamodule)
         if hasattr(self.classifier, "check"):
             self.classifier.check(self.n_labels, datamodule.num_classes)
         seen = int(datamodule.class_counts.sum())
@@ -136,23 +106,18 @@ class LatentClassifier(Analysis):
         self.classifier.fit(given.codes, given.labels, **to_fit)
         self._warn()
         predicted = self._predicted(codes, to_predict)
-        class_names = fitted.datamodule.class_names
-        metrics, confusion = classification_metrics(predicted, codes[f"{self.split}_targets"], len(class_names))
+        num_classes = fitted.datamodule.num_classes
+        metrics, confusion = classification_metrics(predicted, codes[f"{self.split}_targets"], num_classes)
         seconds = time.perf_counter() - start
-        facts = {
-            "labels": self.labels,
-            "labels_sha256": indices_sha256(given.labelled),
-            "supervision": self.supervision,
-            "unlabelled": getattr(self.classifier, "looked_at", int(np.sum(given.labels == UNLABELLED))),
-            "scored_on": self.score_on,
-            "code_dims": int(codes["train_codes"].shape[1]),
-            "confusion": confusion.tolist(),
-        }
+        unlabelled = getattr(self.classifier, "looked_at", int(np.sum(given.labels == UNLABELLED)))
+        facts = self._facts(self.supervision, given.labelled, unlabelled, confusion)
+        facts |= {"code_dims": int(codes["train_codes"].shape[1])}
         facts |= {name: said for name in ("chosen", "warning") if (said := getattr(self.classifier, name, None))}
-        figures = {"confusion_matrix": confusion_image(confusion, class_names)}
-        if self.pictures == "all" or (self.pictures == "first" and self.label_seed == 0):
-            caption = f"{self._said()} on {fitted.name}: {self.score_on} accuracy {100 * metrics['accuracy']:.1f} %"
-            figures |= self._pictures(fitted, codes, given.labelled, predicted, caption)
+        figures = self._confusion(fitted, confusion)
+        if self._drawn:
+            caption = self._caption(fitted, type(self.classifier).__name__, self.supervision, metrics["accuracy"])
+            figures |= self._errors(fitted, given.labelled, predicted, caption)
+            figures |= self._codes(fitted, codes, given.labelled, predicted, caption)
         return Outcome(metrics, facts, figures, {STORED: self.classifier.arrays()}, seconds)
 
     def reload(self, fitted: Fitted, stored: Callable[[str], dict[str, np.ndarray]]) -> dict[str, float]:
@@ -202,26 +167,15 @@ class LatentClassifier(Analysis):
             return self.classifier.transduction_[-len(scored) :]
         return self.classifier.predict(scored, **near)
 
-    def _said(self) -> str:
-        """What was done, for a picture: ``LinearSVCHead, 100 labels (draw 0), supervised``."""
-        return f"{type(self.classifier).__name__}, {self.n_labels} labels (draw {self.label_seed}), {self.supervision}"
-
-    def _pictures(
+    def _codes(
         self, fitted: Fitted, codes: dict, labelled: np.ndarray, predicted: np.ndarray, caption: str
     ) -> dict[str, np.ndarray]:
-        """What was classified wrongly, as images and as codes in a plane, beside what was labelled."""
-        data, method = fitted.datamodule, self.codes_map
-        among, scored = codes["train_codes"], codes[f"{self.split}_codes"]
+        """The codes in a plane, those classified wrongly and those that were labelled among them."""
+        method, among, scored = self.codes_map, codes["train_codes"], codes[f"{self.split}_codes"]
         plane = fitted.derived(f"{method}_{self.split}", lambda: maps.plane_of(among, scored, method), PLANE)
         targets, labels = codes[f"{self.split}_targets"], codes["train_targets"][labelled]
-        images, examples = getattr(data, self.split).images.cpu(), data.labelled.images[labelled].cpu()
-        names = data.class_names
-        return {
-            "errors": errors_sheet(images, targets, predicted, examples, labels, names, caption),
-            "codes": maps.codes_map(
-                plane["scored"], targets, predicted, plane["train"][labelled], labels, names, f"{caption}; {method}"
-            ),
-        }
+        known, names, caption = plane["train"][labelled], fitted.datamodule.class_names, f"{caption}; {method}"
+        return {"codes": maps.codes_map(plane["scored"], targets, predicted, known, labels, names, caption)}
 
     def _warn(self) -> None:
         if not getattr(self.classifier, "converged", True):
