@@ -32,8 +32,9 @@ class GraphHead(ABC):
         tol: the residual at which the system counts as solved, relative to its right-hand side.
         max_iter: steps of conjugate gradients at most.
 
-    After :meth:`fit`, ``transduction_ (N,)`` is the class of every code it was fitted on, ``converged`` whether the
-    system was solved, ``warning`` a line on what a user ought to know, or None.
+    After :meth:`fit`, ``transduction_ (N,)`` is the class of every code it was fitted on, ``confidence_ (N,)`` how far
+    its score is ahead of the next, in [0, 1] and 1 of a labelled one, ``converged`` whether the system was solved,
+    ``warning`` a line on what a user ought to know, or None.
     """
 
     supervision = (SEMI_SUPERVISED, TRANSDUCTIVE)
@@ -91,6 +92,8 @@ class GraphHead(ABC):
             scores = self._balanced(scores, shares)
         self.assigned = scores.argmax(1).astype(np.int16)
         self.assigned[given] = places
+        self.confidence_ = _margins(scores)
+        self.confidence_[given] = 1
         return self
 
     @property
@@ -155,6 +158,15 @@ class GraphHead(ABC):
             said = f"a class's share of the codes is off by {missed:.1%} from what classifier.prior={self.prior} allows"
             self.warning = said if self.warning is None else f"{self.warning}; {said}"
         return scores + offsets
+
+
+def _margins(scores: np.ndarray) -> np.ndarray:
+    """By how much the highest of each row's scores ``(N, K)`` is above the second, in the sum of their sizes: ``(N,)``
+    in [0, 1]; 1 where there is only one class."""
+    if scores.shape[1] == 1:
+        return np.ones(len(scores), scores.dtype)
+    second, highest = np.partition(scores, -2, axis=1)[:, -2:].T
+    return (highest - second) / np.maximum(np.abs(scores).sum(1), np.finfo(scores.dtype).tiny)
 
 
 def class_offsets(scores: np.ndarray, shares: np.ndarray, slack: float) -> tuple[np.ndarray, float]:

@@ -76,6 +76,9 @@ def test_scores_are_those_of_a_dense_solve(head):
     np.testing.assert_array_equal(
         unbalanced.transduction_[labels < 0], np.array([2, 3, 7])[expected.argmax(1)][labels < 0]
     )
+    third, second, first = np.sort(expected, axis=1).T
+    ahead = np.where(labels < 0, (first - second) / (abs(first) + abs(second) + abs(third)), 1)
+    np.testing.assert_allclose(unbalanced.confidence_, ahead, atol=0.01)
 
 
 def test_weights_are_symmetric_and_those_written_out():
