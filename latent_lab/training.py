@@ -237,6 +237,7 @@ def quiet() -> None:
         ".*is smaller than the logging interval.*",
         ".*LeafSpec.*is deprecated.*",
         ".*GPU available but not used.*",
+        ".*module.s. in eval mode at the start of training.*",  # an average, a required fit's model: they are to be
         ".*recommended to use .*sync_dist=True.*",  # each process evaluates the whole, to the same figures
         ".*`srun` command is available.*",  # said at every fit and test, whatever the trainer was told
     ):
