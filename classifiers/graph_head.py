@@ -33,8 +33,8 @@ class GraphHead(ABC):
         max_iter: steps of conjugate gradients at most.
 
     After :meth:`fit`, ``transduction_ (N,)`` is the class of every code it was fitted on, ``confidence_ (N,)`` how far
-    its score is ahead of the next, in [0, 1] and 1 of a labelled one, ``converged`` whether the system was solved,
-    ``warning`` a line on what a user ought to know, or None.
+    one score is ahead of the next, before ``prior``, in [0, 1] and 1 of a labelled one, ``converged`` whether the
+    system was solved, ``warning`` a line on what a user ought to know, or None.
     """
 
     supervision = (SEMI_SUPERVISED, TRANSDUCTIVE)
@@ -87,13 +87,13 @@ class GraphHead(ABC):
         self.classes, places = np.unique(labels[given], return_inverse=True)
         onehot = np.eye(len(self.classes), dtype=np.float32)[places]
         scores = self.scores(weights, given, onehot)
+        self.confidence_ = _margins(scores)
+        self.confidence_[given] = 1
         if self.prior != "none":
             shares = onehot.mean(0) if self.prior == "labels" else np.full(len(self.classes), 1 / len(self.classes))
             scores = self._balanced(scores, shares)
         self.assigned = scores.argmax(1).astype(np.int16)
         self.assigned[given] = places
-        self.confidence_ = _margins(scores)
-        self.confidence_[given] = 1
         return self
 
     @property

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.in_memory import Mixed
+from datamodules.labels import SEMI_SUPERVISED, SUPERVISED, UNLABELLED, UNSUPERVISED
 from lightning_modules.adversarial import Adversarial
 from lightning_modules.losses.base import MEANINGS, AdversarialLoss
 
-BATCH, UPDATES, EPOCHS, CLASSES = 12, 3, 2, 10
+BATCH, UPDATES, EPOCHS, CLASSES, LABELLED = 12, 3, 2, 10, 7
 
 
 def examples(count: int, shape: tuple[int, ...], seed: int = 0) -> Tensor:
@@ -26,12 +28,24 @@ def examples(count: int, shape: tuple[int, ...], seed: int = 0) -> Tensor:
     return torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
 
 
-def batches(model: pl.LightningModule, shape: tuple[int, ...]) -> list[tuple[Tensor, Tensor]]:
-    """An epoch as the data modules hand it out: stacked where the model says how many batches it takes at once."""
+def batches(model: pl.LightningModule, shape: tuple[int, ...]) -> list:
+    """An epoch as the data modules hand it out: by the model's supervision, and stacked where it says how many batches
+    it takes at once."""
     stacked = getattr(model, "batches_per_step", None)
     size = (BATCH,) if stacked is None else (stacked, BATCH)
     targets = torch.arange(torch.Size(size).numel()).remainder(CLASSES).view(size)
-    return [(examples(targets.numel(), shape, seed).unflatten(0, size), targets) for seed in range(UPDATES)]
+    hidden = torch.full_like(targets, UNLABELLED)
+    epoch = [prepared(model, examples(targets.numel(), shape, seed)) for seed in range(UPDATES)]
+    supervision = getattr(model, "supervision", UNSUPERVISED)
+    if supervision == SEMI_SUPERVISED:
+        return [Mixed((seen[:LABELLED], targets[:LABELLED]), (seen, hidden), torch.arange(BATCH)) for seen in epoch]
+    given = targets if supervision == SUPERVISED else hidden
+    return [(seen.unflatten(0, size), given) for seen in epoch]
+
+
+def prepared(model: pl.LightningModule, x: Tensor) -> Tensor:
+    """What stands in batches for examples."""
+    return model.prepare(x, training=True) if hasattr(model, "prepare") else x
 
 
 def trainer(**settings) -> pl.Trainer:
@@ -45,8 +59,9 @@ def fitted(make: Callable[[], pl.LightningModule], shape: tuple[int, ...], **set
     model = make()
     torch.manual_seed(1)
     fit = trainer(max_epochs=EPOCHS, **settings)
-    held_out = [(examples(9, shape, seed=7), torch.arange(9))]
-    fit.fit(model, DataLoader(batches(model, shape), batch_size=None), DataLoader(held_out, batch_size=None))
+    epoch = batches(model, shape)
+    held_out = [(prepared(model, examples(9, shape, seed=7)), torch.arange(9))]
+    fit.fit(model, DataLoader(epoch, batch_size=None), DataLoader(held_out, batch_size=None))
     return model, fit
 
 
@@ -65,7 +80,8 @@ def check_model(make: Callable[[], pl.LightningModule], shape: tuple[int, ...] =
     assert all(torch.isfinite(weight).all() for weight in weights), "weights are not finite after six updates"
     assert any(not torch.equal(a, b) for a, b in zip(start, weights, strict=True)), "no weight has changed"
 
-    logged = fit.test(model, DataLoader([(examples(9, shape), torch.arange(9))], batch_size=None), verbose=False)[0]
+    held_out = [(prepared(model, examples(9, shape)), torch.arange(9))]
+    logged = fit.test(model, DataLoader(held_out, batch_size=None), verbose=False)[0]
     assert logged and all(name.startswith("test/") for name in logged), f"test_step logs test/...; here: {list(logged)}"
     assert all(torch.isfinite(torch.tensor(value)) for value in logged.values()), f"not finite: {logged}"
 
@@ -75,8 +91,10 @@ def check_model(make: Callable[[], pl.LightningModule], shape: tuple[int, ...] =
     if identity := getattr(model, "identity", None):
         assert identity.__self__ is type(model), "identity(config) must be a class method"
         assert identity({"lr": 1}).items() <= {"lr": 1}.items(), "identity(config) may only leave something out"
-    if hasattr(model, "encode"):
+    if hasattr(model, "decode"):
         check_codes(model.eval(), other.eval(), shape)
+    if hasattr(model, "class_probabilities"):
+        check_classes(model.eval(), other.eval(), shape)
     if isinstance(model, Adversarial):
         check_adversarial(model, other, shape)
 
@@ -92,6 +110,20 @@ def check_codes(model: pl.LightningModule, again: pl.LightningModule, shape: tup
         torch.testing.assert_close(codes[:5], model.encode(x[:5]), msg="encode: a code depends on the others' images")
         assert torch.equal(mean, codes) and log_var.shape == codes.shape, "posterior: the codes, and log variances"
         assert decoded.shape == x.shape, f"decode: {tuple(x.shape)} is due, not {tuple(decoded.shape)}"
+
+
+def check_classes(model: pl.LightningModule, again: pl.LightningModule, shape: tuple[int, ...]) -> None:
+    """Of a classifier and another with its weights, in evaluation mode."""
+    x = examples(BATCH, shape)
+    with torch.no_grad():
+        found = model.class_probabilities(x)
+        right = found.shape == (BATCH, CLASSES) and found.dtype == torch.float32
+        assert right, "class_probabilities: (B, K) in float32"
+        torch.testing.assert_close(found.sum(1), torch.ones(BATCH), msg="class_probabilities: do not sum to 1")
+        same = torch.equal(found, again.class_probabilities(x))
+        assert same, "class_probabilities must be deterministic, and all they come from in the state dict"
+        alone = model.class_probabilities(x[:5])
+        torch.testing.assert_close(found[:5], alone, msg="class_probabilities: they depend on the others' images")
 
 
 def check_adversarial(model: Adversarial, again: Adversarial, shape: tuple[int, ...]) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 from torch.utils.data import DataLoader
 
-from contracts_model import trainer
+from contracts_model import check_model, trainer
 from datamodules.in_memory import Mixed
 from lightning_modules.m1_m2 import LEAST_LOG_VARIANCE, M1M2
 from lightning_modules.networks import MLPDecoder, MLPEncoder
@@ -191,6 +191,11 @@ def test_images_go_through_m1_both_ways():
     torch.testing.assert_close(made, model.m1.decode(means))
     assert made.shape == (5, *SHAPE)
     assert not torch.equal(made[:1], model.generate_class(z[:1], y[:1] + 1))
+
+
+def test_it_keeps_the_contract():
+    m1, sizes = small_m1(), {"latent_dim": 2, "classifier_hidden": [5], "encoder_hidden": [5], "decoder_hidden": [5]}
+    check_model(lambda: M1M2(m1, 10, labelled_share=0.3, **sizes), SHAPE)
 
 
 def test_it_needs_a_vae():

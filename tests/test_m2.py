@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch.distributions import Bernoulli, Normal
 from torch.utils.data import DataLoader
 
-from contracts_model import trainer
+from contracts_model import check_model, trainer
 from datamodules.in_memory import Mixed
 from lightning_modules.class_conditional import Terms
 from lightning_modules.conditional_networks import ClassConditionalMLP
@@ -247,6 +247,11 @@ def test_two_fits_from_the_same_seeds_are_equal_and_restored_from_their_state():
     assert logged["val/accuracy"] == pytest.approx(
         (one.class_probabilities(bars(90, seed=1)[0]).argmax(1) == bars(90, seed=1)[1]).float().mean().item()
     )
+
+
+def test_it_keeps_the_contract():
+    sizes = {"latent_dim": 2, "classifier_hidden": [5], "encoder_hidden": [4], "decoder_hidden": [4]}
+    check_model(lambda: M2((1, 4, 4), 10, labelled_share=0.3, **sizes), (1, 4, 4))
 
 
 def test_terms_are_weighed_as_the_docstring_says():
