@@ -38,8 +38,8 @@ class PlaneResult(Analysis):
     those of points of the distribution itself, and with ``_limit`` what counts as near; the ``statement`` and the
     state of ``convergence``; ``page.html``, ``view.gif``, ``panel.png``, ``report.md``, ``history.json``.
 
-    The verdict is the fit's, by frames and points that it kept: with as many points as are its default here, those
-    of the table.
+    The verdict is the fit's, by frames and points that it kept; with as many points as are the default here, the
+    metrics are of those too.
     """
 
     headline = dict.fromkeys(SHOWN, "number")
@@ -56,7 +56,8 @@ class PlaneResult(Analysis):
     def run(self, fitted: Fitted) -> Outcome:
         start = time.perf_counter()
         view, history = fitted.observed(PlaneView), plain_history(fitted.observed(LossHistory))
-        metrics = self._scores(fitted)
+        kept = view.get("final") if (self.points, self.paired) == FINAL else None
+        metrics = self._named(kept) if kept else self._scores(fitted)
         seconds = time.perf_counter() - start
         found = judged(view, history)
         facts = {"statement": found.sentence, "convergence": {"state": found.state, "since": found.since}}
@@ -78,7 +79,11 @@ class PlaneResult(Analysis):
         return self._scores(fitted)
 
     def _scores(self, fitted: Fitted) -> dict[str, float]:
-        found = final_scores(fitted.model, fitted.datamodule.distribution, self.points, self.paired)
+        return self._named(final_scores(fitted.model, fitted.datamodule.distribution, self.points, self.paired))
+
+    @staticmethod
+    def _named(found: dict[str, dict]) -> dict[str, float]:
+        """What :func:`final_scores` found, by metrics' names."""
         metrics = found["generator"] | {f"{name}_averaged": value for name, value in found["averaged"].items()}
         for column, ending in enumerate(("_floor", "_floor_sd", "_limit")):
             values = {f"{name}{ending}": bound[column] for name, bound in found["bounds"].items()}
