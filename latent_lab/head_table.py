@@ -119,7 +119,7 @@ def named(row: dict, shown: list[str]) -> str:
     """How a head is called: ``tsvm``, ``linear_svc on poisson``, ``tsvm, C=10``; ``shown`` are the settings in which
     rows differ."""
     choices = next(iter(row["members"].values()))["choices"]
-    name = choices.get("classifier", "no classifier")
+    name = choices.get("classifier", "its own")
     if (spread := choices.get("spread")) not in (None, "none"):
         name += f" on {spread}"
     said = (*LEADING, "classifier", "spread", "transductive")

@@ -54,6 +54,12 @@ def not_for(model: str, dataset: str, domain: str) -> str:
     return f"model={model}: not for dataset={dataset}, which goes with {', '.join(models)}"
 
 
+def unread(config: DictConfig) -> set[str]:
+    """Those of the settings and groups that analyses read by reference, which none of this job's does."""
+    text = OmegaConf.to_yaml(config, resolve=False)
+    return {name for name in READ_BY_REFERENCE if f"${{{name}}}" not in text}
+
+
 def require_a_reader(overrides: list[Override], config: DictConfig, choices: dict[str, str]) -> None:
     """Raises Mistake for a setting that nothing in this job makes use of."""
     config = copy.deepcopy(config)
@@ -65,10 +71,10 @@ def require_a_reader(overrides: list[Override], config: DictConfig, choices: dic
                     f"dataset.{key}: without effect where neither dataset.train_subset nor dataset.n_labels is a number"
                 )
             del config.dataset[key]
-    text = OmegaConf.to_yaml(config, resolve=False)
+    text, without_effect = OmegaConf.to_yaml(config, resolve=False), unread(config)
     for override in overrides:
         path = override.key_or_group.split(".")
-        if path[0] in READ_BY_REFERENCE and f"${{{path[0]}}}" not in text:
+        if path[0] in without_effect:
             raise Mistake(f"{override.input_line}: model={choices['model']} makes no use of {path[0]}")
         ours = path[0] == "callbacks" and len(path) > 1 and path[1] not in CALLBACK_GROUPS
         if ours and f"${{callbacks.{path[1]}}}" not in text:

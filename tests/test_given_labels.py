@@ -155,4 +155,5 @@ def test_a_draw_is_in_the_identity_of_who_learns_from_it_only(tmp_path):
     results = [read_json(file) for file in tmp_path.glob("runs/*m2*/result.json")]
     assert len({result["labels_sha256"] for result in results}) == 2
     assert {(r["n_labels"], r["supervision"], r["unlabelled"]) for r in results} == {(50, SEMI_SUPERVISED, 1050)}
+    assert all("classifier" not in r["choices"] for r in results), "it is classified by no head"
     assert all(r["metrics"]["accuracy"] == pytest.approx(r["metrics"]["test_accuracy"]) for r in results)
