@@ -31,7 +31,7 @@ class M1M2(ClassConditionalVAE):
     Args:
         m1: the VAE, which is put into evaluation mode for good. It is no part of this module: its weights are neither
             among the parameters nor in the state dict, and who restores this module gives it again.
-        num_classes: as :class:`lightning_modules.class_conditional.ClassConditionalVAE`, and all that follow.
+        num_classes: as :class:`lightning_modules.class_conditional.ClassConditionalVAE`, like all others.
 
     Attributes:
         active: which dimensions of M1's codes count, ``(D1,)`` bool; all, until :meth:`prepare` has seen the training
@@ -40,29 +40,11 @@ class M1M2(ClassConditionalVAE):
 
     active: Tensor
 
-    def __init__(
-        self,
-        m1: VAE,
-        num_classes: int,
-        labelled_share: float,
-        latent_dim: int = 50,
-        classifier_hidden: list[int] = (500,),
-        encoder_hidden: list[int] = (500,),
-        decoder_hidden: list[int] = (500,),
-        act: str = "relu",
-        alpha: float = 0.1,
-        lr: float = 1.5e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        lr_decay: str = "cosine",
-    ):
+    def __init__(self, m1: VAE, num_classes: int, **shared):
         if not isinstance(m1, VAE):
             raise ValueError(f"model.m1: expects a VAE, not {type(m1).__name__}")
         size = m1.latent_dim
-        super().__init__(
-            size, 2 * size, num_classes, labelled_share, latent_dim, classifier_hidden, encoder_hidden, decoder_hidden,
-            act, alpha, lr, betas, weight_decay, lr_decay,
-        )  # fmt: skip
+        super().__init__(size, 2 * size, num_classes, **shared)
         self._outside = (m1.eval().requires_grad_(False),)  # a module in a tuple is in no registry
         self.register_buffer("active", torch.ones(size, dtype=torch.bool))
 

@@ -20,31 +20,13 @@ class M2(ClassConditionalVAE):
 
     Args:
         image_shape: ``(1, H, W)``.
-        num_classes: as :class:`ClassConditionalVAE`, and all that follow.
+        num_classes: as :class:`ClassConditionalVAE`, like all others.
     """
 
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        num_classes: int,
-        labelled_share: float,
-        latent_dim: int = 50,
-        classifier_hidden: list[int] = (500,),
-        encoder_hidden: list[int] = (500,),
-        decoder_hidden: list[int] = (500,),
-        act: str = "relu",
-        alpha: float = 0.1,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        weight_decay: float = 0.0,
-        lr_decay: str = "cosine",
-    ):
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, **shared):
         require_image_shape(image_shape)
         pixels = math.prod(image_shape)
-        super().__init__(
-            pixels, pixels, num_classes, labelled_share, latent_dim, classifier_hidden, encoder_hidden, decoder_hidden,
-            act, alpha, lr, betas, weight_decay, lr_decay,
-        )  # fmt: skip
+        super().__init__(pixels, pixels, num_classes, **shared)
         self.image_shape = tuple(image_shape)
 
     def see(self, examples: Tensor) -> Tensor:

@@ -238,7 +238,8 @@ def test_three_labels_are_enough_for_three_bars():
 
 def test_two_fits_from_the_same_seeds_are_equal_and_restored_from_their_state():
     (one, logged), (two, _) = fitted(2), fitted(2)
-    other = M2((1, 4, 3), 3, 0.5, 2, [16], [16], [16])
+    sizes = {"latent_dim": 2, "classifier_hidden": [16], "encoder_hidden": [16], "decoder_hidden": [16]}
+    other = M2((1, 4, 3), 3, labelled_share=0.5, **sizes)
     other.load_state_dict(one.state_dict())
     images = bars(6, seed=2)[0]
     for again in (two, other):
