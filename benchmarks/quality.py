@@ -70,6 +70,7 @@ def run(model: str, dataset: str, settings: list[str], outputs: Path) -> Line:
 def draw(lines: dict[str, list[Line]], into: Path) -> None:
     """One panel a data set, FCD on a logarithmic axis."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(5.5 * len(lines), 4), layout="constrained")
     for axes, (dataset, fits) in zip(figure.subplots(1, len(lines), squeeze=False)[0], lines.items(), strict=True):
@@ -77,6 +78,9 @@ def draw(lines: dict[str, list[Line]], into: Path) -> None:
             axes.plot(line.minutes, line.fcd, marker="o", markersize=3, label=line.model)
         axes.axhline(fits[0].floor, color="black", linestyle="--", linewidth=1, label="floor: real images")
         axes.set(title=dataset, xlabel="wall minutes of training", ylabel="FCD, held-out images", yscale="log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(left=0)
         axes.legend()
     write_whole(into, lambda temporary: figure.savefig(temporary, dpi=120, format="png"))
