@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datamodules.batches import Mixed
 from datamodules.checks import require_positive, require_share
-from datamodules.in_memory import Mixed
 from datamodules.labels import SEMI_SUPERVISED
 from lightning_modules.checks import require_image_shape
 from lightning_modules.module import Module

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.in_memory import Mixed
+from datamodules.batches import Mixed
 from datamodules.labels import SEMI_SUPERVISED, SUPERVISED, UNLABELLED, UNSUPERVISED
 from lightning_modules.adversarial import Adversarial
 from lightning_modules.losses.base import MEANINGS, AdversarialLoss

@@ -7,11 +7,12 @@ from torch.utils.data import DataLoader
 
 from contracts import check_dataset, check_distribution
 from datamodules import distributions as d
+from datamodules.batches import InMemory, whole_batch
 from datamodules.digits import Digits
 from datamodules.drawings import Drawing
 from datamodules.idx import DataError
 from datamodules.images import Images, Split
-from datamodules.in_memory import InMemory, InMemoryData, whole_batch
+from datamodules.in_memory import InMemoryData
 from datamodules.mnist import MNIST, FashionMNIST
 from datamodules.plane import Plane
 

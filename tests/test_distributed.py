@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 
 from conftest import ROOT, results
+from datamodules.batches import EpochShuffle
 from datamodules.digits import Digits
-from datamodules.in_memory import EpochShuffle
 from latent_lab import processes as distributed
 from lightning_modules import adversarial, parallel
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator

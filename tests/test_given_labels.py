@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from conftest import ON_CPU, run
+from datamodules.batches import InMixedSteps, MixedSteps
 from datamodules.digits import Digits
 from datamodules.images import Split
-from datamodules.in_memory import InMixedSteps, MixedSteps
 from datamodules.labels import SEMI_SUPERVISED, SUPERVISED, UNLABELLED, UNSUPERVISED, draw_labels
 from latent_lab.checkpoints import load_checkpoint
 from latent_lab.storage import read_json

@@ -6,9 +6,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from datamodules.batches import EpochShuffle, InMemory, Steps
 from datamodules.digits import Digits
 from datamodules.images import Split
-from datamodules.in_memory import EpochShuffle, InMemory, Steps
 
 
 def test_a_batch_is_one_gather():

@@ -9,7 +9,7 @@ from torch.distributions import MultivariateNormal, Normal
 from torch.utils.data import DataLoader
 
 from contracts_model import check_model, trainer
-from datamodules.in_memory import Mixed
+from datamodules.batches import Mixed
 from lightning_modules.m1_m2 import LEAST_LOG_VARIANCE, M1M2
 from lightning_modules.networks import MLPDecoder, MLPEncoder
 from lightning_modules.vae import VAE

@@ -12,7 +12,7 @@ from torch.distributions import Bernoulli, Normal
 from torch.utils.data import DataLoader
 
 from contracts_model import check_model, trainer
-from datamodules.in_memory import Mixed
+from datamodules.batches import Mixed
 from lightning_modules.class_conditional import Terms
 from lightning_modules.conditional_networks import ClassConditionalMLP
 from lightning_modules.m2 import M2
