@@ -147,7 +147,7 @@ def test_an_errors_text_or_a_pictures_colour_retrains_nothing(copied, names):
         ("lightning_modules/wgan_gp.py", "penalty_weight: float = 10.0", "penalty_weight: float = 10.5"),
         ("lightning_modules/losses/wasserstein.py", ".mean()", ".sum()"),
         ("lightning_modules/optimizers.py", "cos", "sin"),
-        ("datamodules/in_memory.py", "permutation(self.size)", "permutation(self.size)[::-1]"),
+        ("datamodules/batches.py", "permutation(self.size)", "permutation(self.size)[::-1]"),
         ("callbacks/observers/epoch_scores.py", "NOISE_SEED = 1", "NOISE_SEED = 11"),
         ("metrics/samples.py", "KID_SUBSET_SIZE = 10, 1000", "KID_SUBSET_SIZE = 10, 500"),
     ],
