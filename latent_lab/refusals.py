@@ -54,14 +54,12 @@ def not_for(model: str, dataset: str, domain: str) -> str:
     return f"model={model}: not for dataset={dataset}, which goes with {', '.join(models)}"
 
 
-def unread(config: DictConfig) -> set[str]:
-    """Those of the settings and groups that analyses read by reference, which none of this job's does."""
-    text = OmegaConf.to_yaml(config, resolve=False)
-    return {name for name in READ_BY_REFERENCE if f"${{{name}}}" not in text}
+def require_a_reader(overrides: list[Override], config: DictConfig, choices: dict[str, str]) -> set[str]:
+    """Raises Mistake for a setting that nothing in this job makes use of.
 
-
-def require_a_reader(overrides: list[Override], config: DictConfig, choices: dict[str, str]) -> None:
-    """Raises Mistake for a setting that nothing in this job makes use of."""
+    Returns:
+        those of the settings and groups read by reference that nothing in it reads.
+    """
     config = copy.deepcopy(config)
     following = [config.dataset.get(name) for name in ("train_subset", "n_labels")]
     if "train_subset" in config.dataset and all(value in (None, "all") for value in following):
@@ -71,7 +69,8 @@ def require_a_reader(overrides: list[Override], config: DictConfig, choices: dic
                     f"dataset.{key}: without effect where neither dataset.train_subset nor dataset.n_labels is a number"
                 )
             del config.dataset[key]
-    text, without_effect = OmegaConf.to_yaml(config, resolve=False), unread(config)
+    text = OmegaConf.to_yaml(config, resolve=False)
+    without_effect = {name for name in READ_BY_REFERENCE if f"${{{name}}}" not in text}
     for override in overrides:
         path = override.key_or_group.split(".")
         if path[0] in without_effect:
@@ -79,3 +78,4 @@ def require_a_reader(overrides: list[Override], config: DictConfig, choices: dic
         ours = path[0] == "callbacks" and len(path) > 1 and path[1] not in CALLBACK_GROUPS
         if ours and f"${{callbacks.{path[1]}}}" not in text:
             raise Mistake(f"{override.input_line}: a setting that nothing reads")
+    return without_effect

@@ -6,7 +6,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from latent_lab.mistakes import Mistake
-from latent_lab.refusals import FOLLOWS, require_a_pair, require_a_reader, require_all, unread
+from latent_lab.refusals import FOLLOWS, require_a_pair, require_a_reader, require_all
 from latent_lab.values import fitted, keys_of, with_values
 
 NOT_SHOWN = ("sweep", "fresh", "paths", "hydra")
@@ -45,8 +45,7 @@ class Template:
             require_a_pair(reference, overrides)
             require_all(composer.base, config)
             OmegaConf.set_struct(config, False)
-            require_a_reader(overrides, config, self.choices)
-            without_effect = unread(config)
+            without_effect = require_a_reader(overrides, config, self.choices)
             self.choices = {g: c for g, c in self.choices.items() if g not in without_effect}
         hydra = config.hydra
         self.hydra = {
