@@ -14,7 +14,7 @@ OVER = {"draws": "draws of the labels", "seeds": "seeds of the fit"}
 WORDS = (
     "Setting: what the classifier saw. Supervised: labelled images only; semi-supervised: training images without "
     "labels too; transductive: also the images it is scored on, without labels. The encoder of our codes is trained on "
-    "training images without labels."
+    "training images without labels, but for a model with a classifier of its own, which learns from the same labels."
 )
 PAIRED = (
     "Differences are means over pairs of the same draw of labels and the same seed, in points of per cent, ± the "

@@ -122,7 +122,7 @@ def named(row: dict, shown: list[str]) -> str:
     name = choices.get("classifier", "its own")
     if (spread := choices.get("spread")) not in (None, "none"):
         name += f" on {spread}"
-    said = (*LEADING, "classifier", "spread", "transductive")
+    said = (*LEADING, "classifier", "spread", "transductive", "callbacks")  # a head, or its own: callbacks say no more
     others = [f"{key.rpartition('.')[2]}={row[key]}" for key in shown if key not in said and row[key] is not None]
     return ", ".join([name, *others])
 

@@ -59,8 +59,14 @@ class Classification(Analysis):
         self.score_on, self.split, self.pictures = score_on, SPLITS[score_on], pictures
 
     def check(self, datamodule: pl.LightningDataModule) -> None:
-        """Raises ValueError, before any training, for a draw that the data set can't give."""
+        """Raises ValueError, before any training, for a draw that the data set can't give, and for other labels than
+        those that the model learns from, where it learns from any: a head's few would be no few."""
         require_drawable(datamodule.class_counts, self.n_labels, self.label_seed, self.labels)
+        if getattr(datamodule, "n_labels", None) is not None:
+            for name in ("n_labels", "label_seed", "labels"):
+                if (given := getattr(datamodule, name)) != (asked := getattr(self, name)):
+                    who = type(self).__name__
+                    raise ValueError(f"{who}: {name}={asked}: the model learns from dataset.{name}={given}")
 
     def _facts(self, supervision: str, labelled: np.ndarray, unlabelled: int, confusion: np.ndarray) -> dict[str, Any]:
         """Who knew what, and what came of it; ``labelled`` are indices."""

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 
 from callbacks.analyses.base import Outcome
@@ -35,15 +34,6 @@ class LabelClassifier(Classification):
         pictures: str = "all",
     ):
         super().__init__(n_labels, label_seed, labels, score_on, pictures)
-
-    def check(self, datamodule: pl.LightningDataModule) -> None:
-        """Raises ValueError for other labels than the model learns from."""
-        super().check(datamodule)
-        for name in ("n_labels", "label_seed", "labels"):
-            if (given := getattr(datamodule, name)) != getattr(self, name):
-                raise ValueError(
-                    f"label_classifier.{name}={getattr(self, name)}: the model learns from dataset.{name}={given}"
-                )
 
     def run(self, fitted: Fitted) -> Outcome:
         data, start = fitted.datamodule, time.perf_counter()
