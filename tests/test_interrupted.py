@@ -3,18 +3,22 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from conftest import SMALL_GAN, SMALL_PLANE, Started, fits, results
 
+SEMI_SUPERVISED = ["n_labels=50", "dataset.batch_size=100", "dataset.labelled_batch_size=20"]
+NETWORKS = ["model.classifier_hidden=[8]", "model.encoder_hidden=[8]", "model.decoder_hidden=[8]"]
+M1 = ["requires.m1.model=vae", "requires.m1.trainer.max_epochs=2"]
 VAE = ["model.encoder.channels=8", "model.decoder.hidden=[16]", "n_labels=100"]
 
 
-def checkpoint(folder) -> dict:
-    (fit,) = [fit for fit in fits(folder) if not fit.name.startswith("scorer")]
-    return torch.load(fit / "last.ckpt", weights_only=True)
+def checkpoint(folder: Path, model: str) -> Path | None:
+    """That of the fit of this model, not of one that it requires; None before there is one."""
+    return next(folder.glob(f"fits/{model}-*/last.ckpt"), None)
 
 
 def assert_same_training(one: dict, two: dict) -> None:
@@ -48,11 +52,14 @@ def plain(kept):
         ),
         pytest.param(["model=wgan_gp", *SMALL_GAN], marks=pytest.mark.slow),
         pytest.param(["model=dcgan", *SMALL_GAN], marks=pytest.mark.slow),
+        ["model=m1_m2", *SEMI_SUPERVISED, *NETWORKS, *M1],
+        pytest.param(["model=m2", *SEMI_SUPERVISED, *NETWORKS], marks=pytest.mark.slow),
     ],
-    ids=["vae", "plane", "wgan_gp", "dcgan"],
+    ids=["vae", "plane", "wgan_gp", "dcgan", "m1_m2", "m2"],
 )
 def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path, arguments):
     """Kill -9 a fit three times, at moments its checkpoint's epochs decide; the last run ends it."""
+    model = next((word.removeprefix("model=") for word in arguments if word.startswith("model=")), "vae")
     arguments = (*arguments, "trainer.max_epochs=25")
     whole = Started(tmp_path / "whole", *arguments)
     assert whole.wait() == 0, whole.said
@@ -63,8 +70,8 @@ def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path, arguments):
         deadline = time.monotonic() + 60
         while started.process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.013)
-            found = [path for path in killed.glob("fits/*/last.ckpt") if not path.parent.name.startswith("scorer")]
-            if found and (epoch := torch.load(found[0], weights_only=True)["epoch"]) > last:
+            found = checkpoint(killed, model)
+            if found and (epoch := torch.load(found, weights_only=True)["epoch"]) > last:
                 last = epoch
                 break
         time.sleep(0.05 * (1 + last % 3))
@@ -73,7 +80,8 @@ def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path, arguments):
     assert last < 24, "the fit ended before it was killed"
     final = Started(killed, *arguments)
     assert final.wait() == 0 and "continues after epoch" in final.said
-    assert_same_training(checkpoint(tmp_path / "whole"), checkpoint(killed))
+    ends = [torch.load(checkpoint(folder, model), weights_only=True) for folder in (tmp_path / "whole", killed)]
+    assert_same_training(*ends)
     ok = [r for folder in ("whole", "killed") for r in results(tmp_path / folder).values() if r["status"] == "ok"]
     assert len(ok) == 2
     assert ok[0]["metrics"] == ok[1]["metrics"] and ok[0]["labels_sha256"] == ok[1]["labels_sha256"]
