@@ -1,31 +1,32 @@
-r"""Pseudo-labels: a classifier that learns from a few labels, and from those that a graph and it give to all others.
+r"""Pseudo-labels: a classifier that learns from a few labels, and from those that a graph gives to all other images.
 
-A convolutional network is trained under a jitter of the images, in two stages that meet at a share of the budget:
+Label spreading and a convolutional network take turns (Iscen et al. 2019, arXiv 1904.04717):
 
-    1. targets are the classes that label spreading gives to the unlabelled images, over a graph of the codes of a VAE
-       (Iscen et al. 2019, arXiv 1904.04717, with the VAE's codes in the place of the network's own features). Only the
-       surest of each class count: the others are where spreading errs.
-    2. a teacher, the network with averaged weights (Tarvainen & Valpola 2017, arXiv 1703.01780), looks at each image as
-       it is, before the jitter. Where it is sure, the target is its class (Sohn et al. 2020, arXiv 2001.07685, eq. 4),
-       and the spread one elsewhere, if that counts. So the teacher can outvote the graph, and speak where that is
-       unsure; that images on which both are unsure are all that is left out keeps it from being led astray by itself.
+    1. labels are spread to the unlabelled images over a graph of the codes of a VAE; the surest of each class count,
+       the others are where spreading errs.
+    2. a network learns these classes under a jitter of the images. A teacher, the same with averaged weights (Tarvainen
+       & Valpola 2017, arXiv 1703.01780), follows it.
+    3. every few epochs the labels that were given are spread anew, over a graph of the features of the teacher. These
+       know what the jitter does not change, and what the classes are: of so many more labels all count.
 
-The loss of L labelled images x_l with their classes and B others x_b with targets t_b, of which w_b in {0, 1} counts:
+The loss of a batch of labelled images and others, with targets t_i of which w_i in {0, 1} counts, 1 where labelled, is
 
-    1/L sum_l H(y_l, p(. | jitter(x_l))) + 1/B sum_b w_b H(t_b, p(. | jitter(x_b))),   H the cross-entropy.
+    sum_i w_i H(t_i, p(. | jitter(x_i))) / sum_i w_i,   H the cross-entropy.
 
-The classifier is the teacher. It is inductive: images to be classified later take no part in the graph.
+The classifier is the teacher, on average over shifted views of an image where these are asked for. It is inductive:
+images to be classified later take no part in a graph.
 """
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datamodules.batches import Mixed
-from datamodules.checks import require_positive, require_share
+from datamodules.checks import require_positive, require_share, require_whole
 from datamodules.labels import SEMI_SUPERVISED
 from lightning_modules.checks import require_image_shape
 from lightning_modules.module import Module
@@ -77,18 +78,23 @@ class PseudoLabels(Module):
     Args:
         image_shape: ``(C, H, W)``.
         num_classes: K.
-        vae: the model of the required fit, of whose codes the graph is. It is no part of this module: its weights are
-            neither among the parameters nor in the state dict.
+        vae: the model of the required fit, of whose codes the first graph is. It is no part of this module: its weights
+            are neither among the parameters nor in the state dict.
         spread: the head that spreads the labels, with ``transduction_`` and ``confidence_`` after its ``fit``.
         jitter: what the network's images go through in training.
         channels: of the network (:func:`conv_classifier`).
         hidden: likewise.
         dropout: likewise.
-        surest: share of the images of each spread class that counts.
-        spread_share: share of the budget that the first stage takes.
-        threshold: probability by the teacher from which its class is the target, in the second stage.
+        surest: share of the images of each class that counts, as long as the graph is of the VAE's codes.
+        spread_every_n_epochs: after how many the labels are spread anew.
+        view_shift: pixels that the image is shifted by each way for the classifier; 0 for the image alone.
         decay: of the teacher's weights, a step; smaller in the first steps.
         lr: Adam's first step size, which decays to zero over the budget by a cosine.
+
+    Attributes:
+        targets: the classes that the network is to learn, ``(N,)`` of the training images; None before a fit. They are
+            kept in checkpoints: a continued fit goes on with them.
+        weights: 1 where these count, 0 elsewhere, ``(N,)`` float32.
     """
 
     supervision = SEMI_SUPERVISED
@@ -106,27 +112,29 @@ class PseudoLabels(Module):
         hidden: int = 128,
         dropout: float = 0.2,
         surest: float = 0.8,
-        spread_share: float = 0.5,
-        threshold: float = 0.95,
+        spread_every_n_epochs: int = 2,
+        view_shift: int = 0,
         decay: float = 0.99,
         lr: float = 3e-3,
     ):
         super().__init__()
         positive = {"num_classes": num_classes, "channels": channels, "hidden": hidden, "lr": lr, "surest": surest}
         require_positive(**{f"model.{name}": value for name, value in positive.items()})
+        require_whole(**{"model.spread_every_n_epochs": spread_every_n_epochs})
+        require_whole(least=0, **{"model.view_shift": view_shift})
         if surest > 1:
             raise ValueError(f"model.surest={surest}: expects a share of the images, at most 1")
-        shares = {"dropout": dropout, "spread_share": spread_share, "threshold": threshold, "decay": decay}
-        require_share(**{f"model.{name}": value for name, value in shares.items()})
+        require_share(**{"model.dropout": dropout, "model.decay": decay})
         for name, given, needed in (("vae", vae, "encode"), ("spread", spread, "fit")):
             if not hasattr(given, needed):
                 raise ValueError(f"model.{name}: {type(given).__name__} has no {needed}()")
         self._outside = (vae.eval().requires_grad_(False),)  # a module in a tuple is in no registry
         self.spread, self.jitter = spread, jitter
-        self.surest, self.spread_share, self.threshold = surest, spread_share, threshold
+        self.surest, self.spread_every_n_epochs, self.view_shift = surest, spread_every_n_epochs, view_shift
         self.decay, self.lr = decay, lr
         self.network = conv_classifier(image_shape, num_classes, channels, hidden, dropout)
         self.teacher = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self.targets = self.weights = None
 
     def train(self, mode: bool = True) -> "PseudoLabels":
         """As ever, but that the teacher has no dropout nor a batch's statistics."""
@@ -139,67 +147,72 @@ class PseudoLabels(Module):
         return self.network(x.contiguous(memory_format=torch.channels_last)).float()
 
     @torch.no_grad()
-    def judge(self, x: Tensor) -> Tensor:
-        """The teacher's probabilities of the classes of images in [0, 1], ``(B, K)``."""
-        return self.teacher(x.contiguous(memory_format=torch.channels_last)).float().softmax(1)
+    def class_probabilities(self, images: Tensor) -> Tensor:
+        """The teacher's, of any number of images in [0, 1], on average over the shifted ones: ``(N, K)`` in float32."""
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self._of_views(part) for part in images.split(CHUNK)])
+
+    def _of_views(self, x: Tensor) -> Tensor:
+        s, (height, width) = self.view_shift, x.shape[2:]
+        padded = F.pad(x, (s, s, s, s))
+        starts = {(top, left) for top in (0, s, 2 * s) for left in (0, s, 2 * s)}
+        views = [padded[:, :, top : top + height, left : left + width] for top, left in sorted(starts)]
+        in_order = (view.contiguous(memory_format=torch.channels_last) for view in views)
+        return sum(self.teacher(view).softmax(1) for view in in_order) / len(views)
 
     @torch.no_grad()
-    def class_probabilities(self, images: Tensor) -> Tensor:
-        """The same of any number of them, in float32: ``(N, K)``."""
-        with torch.autocast(images.device.type, enabled=False):
-            return torch.cat([self.judge(part) for part in images.split(CHUNK)])
+    def features(self, x: Tensor) -> Tensor:
+        """The teacher's hidden layer, of length 1 for each image ``(B, C, H, W)``: ``(B, hidden)``."""
+        return F.normalize(self.teacher[:-2](x.contiguous(memory_format=torch.channels_last)))
 
     # The labels that are spread
 
     def on_fit_start(self) -> None:
-        """Spreads the labels. They are a function of the VAE and the labels alone, so a continued fit has the same."""
-        data = self.trainer.datamodule
-        images, targets = data.given(self.supervision)
-        self.spread_labels(torch.cat([self._codes(data.as_seen(part)) for part in images.split(CHUNK)]), targets)
+        if self.targets is None:
+            self._spread_over(lambda x: self._outside[0].to(x.device).encode(x), self.surest)
+
+    def on_train_epoch_start(self) -> None:
+        if self.current_epoch and self.current_epoch % self.spread_every_n_epochs == 0:
+            self._spread_over(self.features, 1.0)
 
     @torch.no_grad()
-    def _codes(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return self._outside[0].to(x.device).encode(x)
+    def _spread_over(self, code: Callable[[Tensor], Tensor], share: float) -> None:
+        data = self.trainer.datamodule
+        images, targets = data.given(self.supervision)
+        with torch.autocast(images.device.type, enabled=False):
+            codes = torch.cat([code(data.as_seen(part)) for part in images.split(CHUNK)])
+        self.spread_labels(codes, targets, share)
 
-    def spread_labels(self, codes: Tensor, targets: Tensor) -> None:
-        """Makes the first stage's targets ``spread_classes (N,)`` and ``spread_weights (N,)``, 1 where they count.
+    def spread_labels(self, codes: Tensor, targets: Tensor, share: float) -> None:
+        """Makes :attr:`targets` and :attr:`weights`.
 
         Args:
             codes: of all training images, ``(N, D)``.
             targets: their classes, ``(N,)``, -1 where unlabelled.
+            share: of the images of each class that counts, the surest.
         """
         self.spread.fit(codes.cpu().numpy(), targets.cpu().numpy())
         classes = torch.from_numpy(self.spread.transduction_)
-        weights = surest_of_each(classes, torch.from_numpy(self.spread.confidence_), self.surest)
-        self.spread_classes, self.spread_weights = classes.to(codes.device), weights.to(codes.device)
+        weights = surest_of_each(classes, torch.from_numpy(self.spread.confidence_), share)
+        self.targets, self.weights = classes.to(codes.device), weights.to(codes.device)
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["pseudo_labels"] = {"targets": self.targets, "weights": self.weights}
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        kept = checkpoint["pseudo_labels"]
+        self.targets, self.weights = kept["targets"].to(self.device), kept["weights"].to(self.device)
 
     # Training
 
-    def pseudo_labels(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Targets ``(B,)`` of unlabelled images, rows ``(B,)`` of the training set, and their weights, 0 or 1.
-
-        Args:
-            x: the images as they are, ``(B, C, H, W)``.
-            rows: which they are.
-        """
-        spread, counts = self.spread_classes[rows], self.spread_weights[rows]
-        if self.trainer.global_step < self.spread_share * self.trainer.estimated_stepping_batches:
-            return spread, counts
-        confidence, classes = self.judge(x).max(1)
-        sure = confidence >= self.threshold
-        return torch.where(sure, classes, spread), torch.maximum(counts, sure.float())
-
     def training_step(self, batch: Mixed, batch_idx: int) -> Tensor:
         (known, classes), (x, _), rows = batch
-        targets, weights = self.pseudo_labels(x, rows)
         logits = self(self.jitter(torch.cat([known, x])))
-        losses = F.cross_entropy(logits, torch.cat([classes, targets]), reduction="none")
-        labelled, unlabelled = losses.split([len(known), len(x)])
-        loss = labelled.mean() + (weights * unlabelled).mean()
+        losses = F.cross_entropy(logits, torch.cat([classes, self.targets[rows]]), reduction="none")
+        weights = torch.cat([torch.ones(len(known), device=x.device), self.weights[rows]])
+        loss = (weights * losses).sum() / weights.sum()
         if batch_idx % self.trainer.log_every_n_steps == 0:
             self.log("step/cross_entropy", loss.detach(), prog_bar=True)
-            self.log("step/pseudo_labelled", weights.mean())  # share of the unlabelled images that count
         return loss
 
     @torch.no_grad()

@@ -66,29 +66,46 @@ def test_of_each_class_the_surest_count():
     assert surest_of_each(classes, torch.zeros(7), 0.5).tolist() == [1, 1, 0, 0, 1, 0, 1]  # of equal ones the first
 
 
-def test_the_first_stages_targets_are_the_spread_ones_of_these_rows():
-    built = at_step(2, spread=Spread([3, 3, 4, 4], [0.1, 0.2, 0.4, 0.3]), surest=0.5, spread_share=0.3)
-    built.spread_labels(torch.zeros(4, 2), torch.tensor([-1, 7, -1, -1]))
-    built.teacher[-1].bias.data[9] = 99  # what it is sure of has no part in it
-    targets, weights = built.pseudo_labels(torch.rand(3, 1, 8, 8), torch.tensor([2, 3, 1]))
-    assert targets.tolist() == [4, 4, 7] and weights.tolist() == [1, 0, 1]
+def test_targets_are_the_spread_classes_and_the_surest_count():
+    built = model(Spread([3, 3, 4, 4], [0.1, 0.2, 0.4, 0.3]))
+    built.spread_labels(torch.zeros(4, 2), torch.tensor([-1, 7, -1, -1]), 0.5)
+    assert built.targets.tolist() == [3, 7, 4, 4] and built.weights.tolist() == [1, 1, 1, 0]
+    built.spread_labels(torch.zeros(4, 2), torch.tensor([-1, 7, -1, -1]), 1.0)
+    assert built.weights.tolist() == [1, 1, 1, 1]
 
 
-def test_the_second_stages_targets_are_the_teachers_where_it_is_sure_and_else_the_spread_ones():
-    built = at_step(3, spread_share=0.3, threshold=0.5).train()
-    built.spread_classes, built.spread_weights = torch.full((2,), 7), torch.tensor([1.0, 0.0])
-    x, rows = torch.rand(200, 1, 8, 8), torch.arange(200) % 2
-    with torch.no_grad():
-        logits = built.teacher(x)
-        built.teacher[-1].weight.mul_(4 / logits.std(0).mean())
-        built.teacher[-1].bias.sub_(built.teacher(x).mean(0))  # so it is sure of some, and of several classes
-        built.network[-1].bias.fill_(9)  # has no part in it
-    expected = built.teacher.eval()(x).softmax(1).max(1)
-    sure = expected.values >= 0.5
-    assert 20 < sure.sum() < 180 and len(expected.indices[sure].unique()) > 2
-    targets, weights = built.train().pseudo_labels(x, rows)
-    assert torch.equal(targets[sure], expected.indices[sure]) and (targets[~sure] == 7).all()
-    assert weights[sure].all() and torch.equal(weights[~sure], 1.0 - rows[~sure])
+def test_labels_are_spread_over_the_codes_first_then_every_few_epochs_over_the_teachers_features():
+    seen = []
+
+    class Watched(Spread):
+        def fit(self, codes, labels):
+            self.classes = self.confidence_ = np.zeros(len(codes), np.float32)
+            super().fit(codes, labels)
+            self.transduction_ = self.transduction_.astype(np.int64)
+            seen.append((fit.current_epoch, codes, int((labels >= 0).sum())))
+
+    built, data = model(Watched(), surest=0.5, spread_every_n_epochs=2), digits()
+    fit = trainer(max_epochs=5, limit_train_batches=1, limit_val_batches=0)
+    counts = []
+    fit.callbacks.append(pl.callbacks.LambdaCallback(on_train_epoch_end=lambda *_: counts.append(built.weights.mean())))
+    fit.fit(built, data)
+    assert [(epoch, labelled) for epoch, _, labelled in seen] == [(0, 50), (2, 50), (4, 50)]
+    images = data.as_seen(data.given(built.supervision).images)
+    np.testing.assert_array_equal(seen[0][1], images.flatten(1).numpy())
+    assert seen[1][1].shape == (len(images), 32) and np.allclose(np.linalg.norm(seen[1][1], axis=1), 1)
+    assert counts[0] == counts[1] and 0.45 < counts[0] < 0.5 and counts[2:] == [1, 1, 1]
+
+
+def test_the_classifier_is_the_teachers_mean_over_nine_shifted_views():
+    built, x = model(view_shift=1), torch.rand(3, 1, 8, 8)
+    padded, expected = torch.zeros(3, 1, 10, 10), 0
+    padded[:, :, 1:9, 1:9] = x
+    for top in range(3):
+        for left in range(3):
+            expected = expected + built.teacher(padded[:, :, top : top + 8, left : left + 8]).softmax(1) / 9
+    torch.testing.assert_close(built.class_probabilities(x), expected.detach())
+    alone = model(view_shift=0)
+    torch.testing.assert_close(alone.class_probabilities(x), alone.teacher(x).softmax(1).detach())
 
 
 def test_the_teacher_is_an_average_of_the_weights_and_has_the_networks_statistics():
@@ -107,15 +124,14 @@ def test_the_teacher_is_an_average_of_the_weights_and_has_the_networks_statistic
     assert all(torch.allclose(p, torch.tensor(0.91)) for p in built.teacher.parameters())
 
 
-def test_the_loss_weighs_labelled_and_counted_images_as_the_docstring_says():
+def test_the_loss_is_the_mean_over_the_images_that_count():
     built = at_step(0, jitter=nn.Identity(), dropout=0.0)
     built._trainer.log_every_n_steps = 2
-    built.spread_classes, built.spread_weights = torch.tensor([1, 2, 3, 4]), torch.tensor([1.0, 0.0, 1.0, 0.0])
+    built.targets, built.weights = torch.tensor([1, 2, 3, 4]), torch.tensor([1.0, 0.0, 1.0, 0.0])
     known, classes, x = torch.rand(2, 1, 8, 8), torch.tensor([5, 6]), torch.rand(4, 1, 8, 8)
     loss = built.training_step(((known, classes), (x, None), torch.arange(4)), 1)
     log_p = built.network(torch.cat([known, x])).log_softmax(1)  # batch norms see all of it
-    labelled = -(log_p[0, 5] + log_p[1, 6]) / 2
-    torch.testing.assert_close(loss, labelled - (log_p[2, 1] + log_p[4, 3]) / 4)
+    torch.testing.assert_close(loss, -(log_p[0, 5] + log_p[1, 6] + log_p[2, 1] + log_p[4, 3]) / 4)
 
 
 @pytest.fixture(scope="module")
@@ -172,12 +188,13 @@ def test_no_label_leaks():
     assert all(torch.equal(plain[name], garbled[name]) for name in plain)
 
 
-def test_a_continued_fit_is_bit_equal_across_the_stages(tmp_path):
-    """Stopped after the first epoch of four, of which the second stage takes the last two."""
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_a_continued_fit_is_bit_equal(tmp_path, epoch):
+    """Stopped after any epoch of four; labels are spread anew before the third."""
 
     def built():
         torch.manual_seed(0)
-        return model(SpreadingHead(neighbours=7), spread_share=0.5)
+        return model(SpreadingHead(neighbours=7), spread_every_n_epochs=2)
 
     def kept():
         return pl.callbacks.ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
@@ -185,7 +202,8 @@ def test_a_continued_fit_is_bit_equal_across_the_stages(tmp_path):
     whole, again = built(), built()
     together = {"limit_val_batches": 0, "limit_train_batches": 6, "max_epochs": 4}
     trainer(**together, enable_checkpointing=True, callbacks=[EpochSeed(0), kept()]).fit(whole, digits())
-    trainer(**together, callbacks=[EpochSeed(0)]).fit(again, digits(), ckpt_path=tmp_path / "epoch=0.ckpt")
+    trainer(**together, callbacks=[EpochSeed(0)]).fit(again, digits(), ckpt_path=tmp_path / f"epoch={epoch}.ckpt")
+    assert torch.equal(whole.targets, again.targets)
     whole, again = whole.state_dict(), again.state_dict()
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
@@ -201,7 +219,9 @@ def test_the_network_takes_any_sides():
     [
         ({"surest": 1.5}, "model.surest=1.5: expects a share of the images, at most 1"),
         ({"surest": 0}, "model.surest=0: expects a positive number"),
-        ({"threshold": 1.0}, "model.threshold=1.0: expects a number from 0 to below 1"),
+        ({"decay": 1.0}, "model.decay=1.0: expects a number from 0 to below 1"),
+        ({"spread_every_n_epochs": 0}, "model.spread_every_n_epochs=0: expects a positive whole number"),
+        ({"view_shift": -1}, "model.view_shift=-1: expects a whole number from 0"),
         ({"lr": 0}, "model.lr=0: expects a positive number"),
         ({"vae": nn.Identity()}, r"model.vae: Identity has no encode\(\)"),
         ({"image_shape": (1, 8, 6)}, r"image_shape=\[1, 8, 6\]: this network needs sides of at least 7"),
