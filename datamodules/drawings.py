@@ -2,13 +2,24 @@
 
 import csv
 import hashlib
+import io
+import logging
+import math
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from datamodules.checks import require_positive
 from datamodules.distributions import Mixture
+from datamodules.files import size_of
+
+MOST_BYTES = 2**26  # of a file: 4 million points as an array, 1.5 million as text
+MOST_PIXELS = 2**23  # a camera's 8 megapixels; some 300 MB while they are looked at
+MOST_POINTS = 2**14  # blurred by .02, more can't be told apart
+THINNING_SEED = 0  # which points are kept of more: the same ones in every run
+log = logging.getLogger("train")
 
 
 class DrawingError(ValueError):
@@ -32,15 +43,27 @@ class Drawing(Mixture):
         require_positive(**{"dataset.distribution.sigma": sigma})
         if path is None:
             raise DrawingError("dataset.distribution.path: names the drawing, a .png, .csv or .npy file")
-        points = read_points(Path(path))
+        points = thinned(read_points(Path(path)), path)
         low, high = points.min(0), points.max(0)
-        side = max(high - low) or 1.0
+        with np.errstate(over="ignore"):
+            side = max(high - low) or 1.0
+        if not math.isfinite(side):
+            raise DrawingError(f"{path}: its points are farther apart than numbers reach")
         super().__init__(0.5 + 0.8 * (points - (low + high) / 2) / side, [sigma, sigma])
 
     @classmethod
     def identity(cls, config: dict) -> dict:
         """With the file's content in the place of its name: SHA-256, 16 hexadecimal digits."""
-        return config | {"path": hashlib.sha256(Path(config["path"]).read_bytes()).hexdigest()[:16]}
+        return config | {"path": hashlib.sha256(_content(Path(config["path"]))).hexdigest()[:16]}
+
+
+def thinned(points: np.ndarray, path: str) -> np.ndarray:
+    """As many of the points ``(N, 2)`` as are learnt from, in their order, and a warning where these are not all."""
+    if len(points) <= MOST_POINTS:
+        return points
+    log.warning(f"{path}: of its {len(points):,} points, {MOST_POINTS:,} drawn at random are learnt from")
+    kept = np.random.default_rng(THINNING_SEED).choice(len(points), MOST_POINTS, replace=False)
+    return points[np.sort(kept)]
 
 
 def read_points(path: Path) -> np.ndarray:
@@ -49,18 +72,15 @@ def read_points(path: Path) -> np.ndarray:
     ``.png``: the pixels that are at least half dark, on a light or transparent ground; where none is dark, the opaque
     ones. ``.csv``: two numbers a line, a header allowed. ``.npy``: an array ``(N, 2)``.
 
+    What the file says of its size is held against the file, and against what is reasonable, before it is unpacked.
+
     Raises:
         DrawingError: for a file that is not there or does not say what points it holds.
     """
     readers = {".png": _read_png, ".csv": _read_csv, ".npy": _read_npy}
     if path.suffix.lower() not in readers:
         raise DrawingError(f"{path}: a drawing is a .png, .csv or .npy file")
-    if not path.is_file():
-        raise DrawingError(f"{path}: no such file")
-    try:
-        points = readers[path.suffix.lower()](path)
-    except OSError as error:
-        raise DrawingError(f"{path}: can't be read ({error})") from None
+    points = readers[path.suffix.lower()](path, io.BytesIO(_content(path)))
     if len(points) < 2:
         raise DrawingError(f"{path}: holds {len(points)} points, too few to learn from")
     if not np.isfinite(points).all():
@@ -68,12 +88,34 @@ def read_points(path: Path) -> np.ndarray:
     return points
 
 
-def _read_png(path: Path) -> np.ndarray:
+def _content(path: Path) -> bytes:
     try:
-        with Image.open(path) as image:
+        size = size_of(path, MOST_BYTES)
+        with open(path, "rb") as file:
+            return file.read(size)
+    except FileNotFoundError:
+        raise DrawingError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DrawingError(f"{path}: can't be read ({error.strerror or error})") from None
+
+
+def _read_png(path: Path, content: io.BytesIO) -> np.ndarray:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of more pixels than we take
+            image = Image.open(content, formats=["PNG"])  # other readers run more code: EPS runs Ghostscript
+        width, height = image.size
+        if width * height <= MOST_PIXELS:
             ink = _ink(image)
-    except UnidentifiedImageError:
-        raise DrawingError(f"{path}: not an image") from None
+    except Image.DecompressionBombError:
+        raise DrawingError(f"{path}: more than {MOST_PIXELS:,} pixels; scale it down") from None
+    except Exception as error:  # a dozen kinds of a damaged file
+        said = "" if isinstance(error, Image.UnidentifiedImageError) else f" that can be read ({error})"
+        raise DrawingError(f"{path}: not a PNG image{said}") from None
+    if width * height > MOST_PIXELS:
+        raise DrawingError(
+            f"{path}: {width:,} x {height:,} pixels, where at most {MOST_PIXELS:,} are read; scale it down"
+        )
     rows, columns = np.nonzero(ink >= 0.5)
     if len(rows) == 0:
         raise DrawingError(f"{path}: no stroke in it; strokes are dark on a light or transparent ground")
@@ -83,21 +125,22 @@ def _read_png(path: Path) -> np.ndarray:
 def _ink(image: Image.Image) -> np.ndarray:
     """How much of a stroke each pixel is, ``(H, W)`` in [0, 1]."""
     if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would clip
-        return 1 - np.asarray(image, dtype=np.float64) / 65535
-    grey, opacity = (np.asarray(band, dtype=np.float64) / 255 for band in image.convert("LA").split())
+        return 1 - np.asarray(image, dtype=np.float32) / 65535
+    grey, opacity = (np.asarray(band, dtype=np.float32) / 255 for band in image.convert("LA").split())
     ink = opacity * (1 - grey)
     return opacity if ink.max() < 0.5 and opacity.min() < 0.5 else ink
 
 
-def _read_csv(path: Path) -> np.ndarray:
+def _read_csv(path: Path, content: io.BytesIO) -> np.ndarray:
     points = []
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # a spreadsheet may begin with a byte-order mark
-            for number, row in enumerate(csv.reader(file), start=1):
-                if len(row) == 2 and all(map(_is_number, row)):
-                    points.append((float(row[0]), float(row[1])))
-                elif row and (number > 1 or any(map(_is_number, row))):  # the first line may be a header
-                    raise DrawingError(f"{path}: line {number} is not two numbers: {','.join(row)[:40]}")
+        # a spreadsheet may begin with a byte-order mark
+        lines = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
+        for number, row in enumerate(lines, start=1):
+            if len(row) == 2 and all(map(_is_number, row)):
+                points.append((float(row[0]), float(row[1])))
+            elif row and (number > 1 or any(map(_is_number, row))):  # the first line may be a header
+                raise DrawingError(f"{path}: line {number} is not two numbers: {','.join(row)[:40]}")
     except (UnicodeDecodeError, csv.Error):
         raise DrawingError(f"{path}: not a text file") from None
     return np.array(points, dtype=np.float64).reshape(-1, 2)
@@ -111,11 +154,17 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _read_npy(path: Path) -> np.ndarray:
+def _read_npy(path: Path, content: io.BytesIO) -> np.ndarray:
     try:
-        points = np.load(path, allow_pickle=False)
-    except ValueError as error:
+        version = np.lib.format.read_magic(content)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, by_columns, dtype = read_header[version](content)
+    except (ValueError, KeyError) as error:  # np.load reads archives and pickles too, and believes what a header says
         raise DrawingError(f"{path}: not an array of numbers ({error})") from None
-    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf":
-        raise DrawingError(f"{path}: an array of shape {points.shape} and {points.dtype}, where (N, 2) numbers are due")
-    return points.astype(np.float64)
+    if len(shape) != 2 or shape[1] != 2 or dtype.kind not in "iuf":
+        raise DrawingError(f"{path}: an array of shape {shape} and {dtype}, where (N, 2) numbers are due")
+    held = content.read()
+    if len(held) != shape[0] * 2 * dtype.itemsize:
+        raise DrawingError(f"{path}: {len(held)} bytes of numbers where {shape[0] * 2 * dtype.itemsize} are due")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.frombuffer(held, dtype).reshape(shape, order="F" if by_columns else "C").astype(np.float64)

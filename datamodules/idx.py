@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.files import size_of
+
+MOST_BYTES = 2**32  # of a file: a data set is held in memory whole
 MAGIC = {3: 2051, 1: 2049}  # by the number of dimensions: images (N, H, W), labels (N,)
 
 
@@ -24,16 +27,18 @@ def read_idx(path: Path, dimensions: int, remedy: str, due: tuple[int, ...] | No
         due: the shape it must have, where that is known.
 
     Raises:
-        DataError: missing, truncated, wrong magic, or another shape than is due.
+        DataError: missing, no file, too large, truncated, wrong magic, or another shape than is due. The header is held
+            to the file's size before anything else is read.
     """
+    header = 4 * (1 + dimensions)
     try:
-        raw = np.fromfile(path, dtype=np.uint8)
+        size = size_of(path, MOST_BYTES)
+        raw = np.fromfile(path, dtype=np.uint8, count=header)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}; {remedy}") from None
-    header = 4 * (1 + dimensions)
     if raw.size < header:
         raise DataError(f"{path}: truncated, {raw.size} bytes are not even a header; {remedy}")
-    magic, *found = (int(v) for v in raw[:header].view(">u4"))
+    magic, *found = (int(v) for v in raw.view(">u4"))
     if magic != MAGIC[dimensions]:
         kinds = {MAGIC[3]: "an image file", MAGIC[1]: "a label file"}
         what = kinds.get(magic, "a gzip archive, unpack it" if raw[:2].tolist() == [0x1F, 0x8B] else "no IDX file")
@@ -43,7 +48,8 @@ def read_idx(path: Path, dimensions: int, remedy: str, due: tuple[int, ...] | No
             f"{path}: holds {'x'.join(map(str, found))} where {'x'.join(map(str, due))} is due "
             f"(train and test files swapped?); {remedy}"
         )
-    size = header + math.prod(found)
-    if raw.size != size:
-        raise DataError(f"{path}: {raw.size} bytes where {size} are due (truncated or damaged); {remedy}")
-    return raw[header:].reshape(found)
+    if size != header + math.prod(found):
+        raise DataError(
+            f"{path}: {size} bytes where {header + math.prod(found)} are due (truncated or damaged); {remedy}"
+        )
+    return np.fromfile(path, dtype=np.uint8, offset=header).reshape(found)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from datamodules.idx import DataError, read_idx
+from datamodules.files import size_of
+from datamodules.idx import MOST_BYTES, DataError, read_idx
 from datamodules.images import Images, Split
 
 FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")  # and -ubyte
@@ -85,6 +86,12 @@ class IdxImages(Images):
         ways_out = "put the four IDX files there, or say where they lie with paths.data=DIR"
         if self.name not in KNOWN:
             raise DataError(f"{self._raw / absent[0]}: absent; {ways_out}")
+        try:
+            for file in FILES:
+                if f"{file}-ubyte" not in absent:  # a download would write over what is there, and wait at a pipe
+                    size_of(self._raw / f"{file}-ubyte", MOST_BYTES)
+        except OSError as error:
+            raise DataError(f"{self._raw / file}-ubyte: {error.strerror or error}; {ways_out}") from None
         import torchvision
 
         made = [folder for folder in (self._raw, self._raw.parent, self.root) if not folder.exists()]

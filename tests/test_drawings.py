@@ -80,7 +80,7 @@ def test_a_drawing_is_told_by_its_content_not_its_name(tmp_path):
     [
         ("no.png", None, "no.png: no such file"),
         ("a.gif", b"", "a.gif: a drawing is a .png, .csv or .npy file"),
-        ("a.png", b"hello", "a.png: not an image"),
+        ("a.png", b"hello", "a.png: not a PNG image"),
         ("a.csv", b"1,2\n3,four\n", "a.csv: line 2 is not two numbers: 3,four"),
         ("a.csv", b"1,2\n3\n", "a.csv: line 2 is not two numbers: 3"),
         ("a.csv", b"1,2\n", "a.csv: holds 1 points, too few to learn from"),
@@ -106,7 +106,7 @@ def test_arrays_of_other_shapes_and_white_images_are_refused(tmp_path):
     with pytest.raises(DrawingError, match=r"an array of shape \(3, 3\) and float64, where \(N, 2\) numbers are due"):
         Drawing(str(tmp_path / "a.npy"))
     np.save(tmp_path / "o.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DrawingError, match="not an array of numbers"):
+    with pytest.raises(DrawingError, match=r"an array of shape \(1,\) and object, where \(N, 2\) numbers are due"):
         Drawing(str(tmp_path / "o.npy"))
     Image.new("L", (8, 8), 255).save(tmp_path / "w.png")
     with pytest.raises(DrawingError, match="no stroke in it"):
