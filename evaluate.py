@@ -16,6 +16,7 @@ from pathlib import Path
 from latent_lab.command import read_command
 from latent_lab.deferral import import_lightning
 from latent_lab.mistakes import Mistake, fail
+from latent_lab.storage import DamagedFile, NoSpace
 from latent_lab.terminal import speak_plainly
 
 WATCHED_EVERY = 5  # seconds
@@ -46,6 +47,8 @@ def main() -> int:
         return {"run": evaluate_run, "sweep": evaluate_sweep, "fit": evaluate_fit}[asked[0]](folder, config)
     except (ValueError, TypeError, OSError) as error:
         fail(error, "evaluate.py")
+    except NoSpace as error:
+        fail(error, "evaluate.py", code=1)
 
 
 def evaluate_sweep(folder: Path, settings: dict) -> int:
@@ -57,7 +60,14 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
     if into := settings["into"] and Path(settings["into"]):
         page.require_mark(into, folder.resolve().name)
     planned = (folder / written_plan.FOLDER / "tasks.json").exists()
-    single = planned and written_plan.read_places(folder) == [["."]]
+    single = False
+    try:
+        if planned:
+            written_plan.read_tasks(folder)
+            single = written_plan.read_places(folder) == [["."]]
+    except DamagedFile as error:  # the tables need no plan
+        print(error)
+        planned = False
     while True:
         if settings["watch"]:
             Console().clear()  # without effect off a terminal
@@ -73,22 +83,24 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
 
 def evaluate_run(folder: Path, settings: dict) -> int:
     """Recomputes a job's metrics from the checkpoint and what its analyses stored, and compares them bit for bit."""
-    from latent_lab.storage import read_json
+    from latent_lab.results import read_result
+    from latent_lab.rounding import finite
 
-    result = read_json(folder / "result.json")
+    result = read_result(folder)
     if result["status"] != "ok":
-        raise ValueError(f"{folder}: the job {result['status']} ({result['error']}), there is nothing to reproduce")
+        said = f"the job {result['status']} ({result.get('error')})"
+        raise ValueError(f"{folder}: {said}, there is nothing to reproduce")
     import_lightning()
-    from latent_lab.looking_again import fit_folder, metrics_again
+    from latent_lab.looking_again import created, fit_folder, metrics_again
 
-    fit = fit_folder(folder, result["fit"])
-    if read_json(fit / "fit.json").get("created") != result["fit_created"]:
+    fit = fit_folder(folder, result.get("fit", ""))
+    if created(fit) != result.get("fit_created"):
         print(f"{fit.name} was trained anew since: figures of another training are compared")
-    metrics = metrics_again(folder, fit, settings["paths"]["data"])
-    # as text, to which a NaN is equal to itself
+    metrics = finite(metrics_again(folder, result, fit, settings["paths"]["data"]))
+    # as text, to which 1 is no 1.0
     differing = [name for name, then in result["metrics"].items() if repr(metrics.get(name)) != repr(then)]
     for name, then in result["metrics"].items():
-        print(f"{name:22} {then:<22} {'again' if name not in differing else f'now {metrics.get(name)}'}")
+        print(f"{name:22} {then!s:<22} {'again' if name not in differing else f'now {metrics.get(name)}'}")
     if differing:
         print(f"{len(differing)} of {len(metrics)} metrics differ from {folder / 'result.json'}")
         return 1

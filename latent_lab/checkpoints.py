@@ -1,17 +1,26 @@
 """Checkpoints of a fit: ``last.ckpt`` after each epoch, and ``best.ckpt`` of the epoch that an observer scored best."""
 
 import hashlib
+import io
 import math
+import os
+import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from latent_lab.storage import DamagedFile, write_atomically
+from latent_lab.shapes import mismatch
+from latent_lab.storage import DamagedFile, open_regular, write_bytes
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+FRESH = "fresh=true sets it aside and trains anew"
+WEIGHTS = {"state_dict": dict, "epoch": int, "global_step": int, "fit?": str}
+TRAINING = WEIGHTS | {"callbacks": dict, "optimizer_states": list, "lr_schedulers": list, "loops": dict,
+                      "pytorch-lightning_version": str}  # fmt: skip
 
 
 class Checkpoints(Checkpoint):
@@ -24,10 +33,11 @@ class Checkpoints(Checkpoint):
     Args:
         folder: of the fit.
         chooser: an observer with ``score``: of the epoch that has just ended, less is better, None if it has none.
+        fit: the digest of the fit's identity, which each checkpoint holds: that of another fit is not read.
     """
 
-    def __init__(self, folder: Path, chooser: pl.Callback | None = None):
-        self.folder, self.chooser = folder, chooser
+    def __init__(self, folder: Path, chooser: pl.Callback | None = None, fit: str = ""):
+        self.folder, self.chooser, self.fit = folder, chooser, fit
         self._best = {"epoch": None, "score": math.inf}
         self._ended = False
 
@@ -57,15 +67,21 @@ class Checkpoints(Checkpoint):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoints, written atomically and read without running code."""
+    """Lightning's checkpoints, written atomically and read without running code; of the ``fit`` of that digest."""
+
+    def __init__(self, fit: str = ""):
+        super().__init__()
+        self.fit = fit
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: dict | None = None) -> None:
-        write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+        content = io.BytesIO()  # torch's writer of files says of a full disk that an enforcement failed
+        torch.save(checkpoint | ({"fit": self.fit} if self.fit else {}), content)
+        write_bytes(Path(path), content.getbuffer())
 
     def load_checkpoint(
         self, path: str | Path, map_location=lambda storage, location: storage, weights_only: bool | None = None
     ) -> dict:
-        return load_checkpoint(Path(path), map_location)
+        return load_checkpoint(Path(path), map_location, self.fit)
 
 
 def weights_digest(state: dict[str, torch.Tensor]) -> str:
@@ -78,16 +94,41 @@ def weights_digest(state: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dict:
-    """Reads a checkpoint; no code in it can run (``weights_only``).
+def load_checkpoint(path: Path, map_location: str | torch.device = "cpu", fit: str = "") -> dict:
+    """Reads a checkpoint; no code in it can run (``weights_only``), and every byte of it is as it was written.
+
+    Args:
+        path: of the file.
+        map_location: as ``torch.load``.
+        fit: the digest of the identity of the fit that it must be of; '' for any.
 
     Raises:
-        DamagedFile: if it is damaged, with the ways out.
+        FileNotFoundError: if there is none.
+        DamagedFile: if it is damaged, or of another fit, with the ways out.
     """
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        with open_regular(path) as file:
+            _require_whole(file)
+            kept = torch.load(file, map_location=map_location, weights_only=True)
     except FileNotFoundError:
         raise
     except Exception as error:  # torch raises RuntimeError, EOFError, UnpicklingError, ... by the kind of damage
         reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise DamagedFile(f"{path}: damaged checkpoint ({reason}); fresh=true sets it aside and trains anew") from None
+        raise DamagedFile(f"{path}: damaged checkpoint ({reason}); {FRESH}") from None
+    wrong = mismatch(kept, TRAINING if path.name == LAST else WEIGHTS)
+    if wrong or (fit and kept.get("fit", fit) != fit):
+        raise DamagedFile(f"{path}: damaged checkpoint ({wrong or 'of another fit'}); {FRESH}")
+    return kept
+
+
+def _require_whole(file: BinaryIO) -> None:
+    """Raises ValueError if a part of a checkpoint, an archive, is not what it was by its checksum, which torch writes
+    and does not read; or if it is packed, which torch does not do, and a bomb is."""
+    with zipfile.ZipFile(file) as archive:
+        parts = archive.infolist()
+        packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        if packed or sum(part.file_size for part in parts) > os.fstat(file.fileno()).st_size:
+            raise ValueError("it is packed")
+        if (part := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {part} is another")
+    file.seek(0)

@@ -8,6 +8,7 @@ source of the classes these name. Jobs that name the same fit share it.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -16,11 +17,23 @@ from pathlib import Path
 from filelock import Timeout
 
 from latent_lab import targets
-from latent_lab.checkpoints import LAST, load_checkpoint
-from latent_lab.folders import new_folder, timestamp
+from latent_lab.checkpoints import BEST, FRESH, LAST, load_checkpoint
+from latent_lab.fit_files import IDENTITY, differences, read_identity, read_record
+from latent_lab.folders import new_folder, require_mine, timestamp
+from latent_lab.rounding import finite
 from latent_lab.sources import source_digests
-from latent_lab.storage import DamagedFile, file_lock, read_json, write_json, write_yaml
+from latent_lab.storage import (
+    DamagedFile,
+    file_lock,
+    open_regular,
+    read_json,
+    read_yaml,
+    write_json,
+    write_yaml,
+)
 from latent_lab.trainer_settings import decisive
+
+log = logging.getLogger("train")
 
 # Lightning's callbacks that watch only; any other may change weights, and is part of the identity. What changes them
 # after the last epoch's checkpoint, or writes checkpoints of its own, has no place here.
@@ -116,8 +129,7 @@ class Fit:
     @property
     def record(self) -> dict:
         """``fit.json``: ``status`` (training or finished), ``created``, ``seconds``, ...; empty if there is none."""
-        path = self.folder / "fit.json"
-        return read_json(path) if path.exists() else {}
+        return read_record(self.folder, digest(self.identity)) if (self.folder / "fit.json").exists() else {}
 
     def write_record(self, **fields) -> None:
         """Adds fields to ``fit.json``."""
@@ -137,32 +149,59 @@ class Fit:
         """Raises ValueError if what was trained, or begun, under this name is not this."""
         if not self.record and not self.checkpoint.exists():
             return
-        then = read_json(self.folder / "identity.json")
-        if then != json.loads(json.dumps(self.identity)):
-            how = "; ".join(_differences(then, self.identity)[:2])
+        then = read_identity(self.folder, FRESH)
+        if then != json.loads(json.dumps(finite(self.identity))):  # as it is written
+            how = "; ".join(differences(then, self.identity)[:2])
             raise ValueError(f"{self.folder}: another fit of this name ({how}); rename it, or fresh=true sets it aside")
 
     def check(self) -> None:
-        """Raises :class:`storage.DamagedFile` if a checkpoint is there that can't be read."""
-        if self.checkpoint.exists():
-            load_checkpoint(self.checkpoint)
+        """Looks at what is there before anything is trained; what the command itself says is written again where it is
+        damaged.
+
+        Raises:
+            DamagedFile: if it can't be read.
+            ValueError: if it is to be trained further, and is another user's.
+        """
+        if not self.finished:
+            require_mine(self.folder, "is not trained to its end")
+            require_mine(self.folder.with_name(f".{self.name}.lock"), "is the lock of a fit to be trained")
+        for name in (LAST, BEST):
+            if (self.folder / name).exists():
+                load_checkpoint(self.folder / name, fit=digest(self.identity))
+        if self.record:
+            self._mend()
+
+    def _mend(self) -> None:
+        try:
+            read_identity(self.folder, FRESH)
+        except DamagedFile as error:
+            if self.record.get("identity") != digest(self.identity):
+                raise
+            log.warning(f"{error}; written again")
+            write_json(self.folder / "identity.json", self.identity)
+        try:
+            read_yaml(self.folder / "config.yaml", of=digest(self.identity))
+        except DamagedFile as error:
+            log.warning(f"{error}; written again")
+            write_yaml(self.folder / "config.yaml", self.config, digest(self.identity))
 
     def create(self) -> None:
         """Makes the folder with what names the fit; without effect if it is there."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.record:
             write_json(self.folder / "identity.json", self.identity)
-            write_yaml(self.folder / "config.yaml", self.config)
-            self.write_record(status="training", label=self.label, created=timestamp())
+            write_yaml(self.folder / "config.yaml", self.config, digest(self.identity))
+            self.write_record(status="training", label=self.label, created=timestamp(), identity=digest(self.identity))
 
     def watched_otherwise(self) -> str:
         """How the observers of a fit that was found differ from those asked for, in what decides no number; or ''."""
-        from omegaconf import OmegaConf
-
-        file = self.folder / "config.yaml"
-        then = OmegaConf.to_container(OmegaConf.load(file))["callbacks"]["observers"] if file.exists() else {}
+        shape = {"callbacks": {"observers": dict | None}}
+        try:
+            then = read_yaml(self.folder / "config.yaml", shape, of=digest(self.identity))["callbacks"]["observers"]
+        except DamagedFile:  # which says nothing of it
+            return ""
         return "; ".join(
-            _differences({"observers": then or {}}, {"observers": self.config["callbacks"]["observers"] or {}})
+            differences({"observers": then or {}}, {"observers": self.config["callbacks"]["observers"] or {}})
         )
 
     @contextlib.contextmanager
@@ -177,15 +216,18 @@ class Fit:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            on_wait(owner.read_text(encoding="utf-8") if owner.exists() else "another process")
+            on_wait(_said_in(owner) or "another process")
             lock.acquire()
         try:
-            for left_over in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-                left_over.unlink()
-            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            with contextlib.suppress(OSError):  # which is for the others only
+                for left_over in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+                    left_over.unlink()
+                owner.unlink(missing_ok=True)
+                owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield
         finally:
-            owner.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                owner.unlink(missing_ok=True)
             lock.release()
 
     def why_new(self) -> str:
@@ -194,12 +236,12 @@ class Fit:
         for path in self.folder.parent.glob(f"{self.label}-????????/identity.json"):
             if path.parent != self.folder:
                 with contextlib.suppress(DamagedFile):
-                    differences = _differences(read_json(path), self.identity)
-                    others.append((len(differences), -path.stat().st_mtime, path.parent.name, differences))
+                    differing = differences(read_json(path, IDENTITY), self.identity)
+                    others.append((len(differing), -path.stat().st_mtime, path.parent.name, differing))
         if not others:
             return ""
-        _, _, name, differences = min(others)
-        return f"unlike {name}: " + "; ".join(differences[:4]) + (" ..." if len(differences) > 4 else "")
+        _, _, name, differing = min(others)
+        return f"unlike {name}: " + "; ".join(differing[:4]) + (" ..." if len(differing) > 4 else "")
 
     def set_aside(self) -> Path | None:
         """Moves what is there out of the way, keeping it, and returns where it went."""
@@ -214,6 +256,12 @@ class Fit:
             raise ValueError(f"fresh=true: {self.name} is being trained by another process") from None
 
 
+def _said_in(owner: Path) -> str:
+    with contextlib.suppress(OSError, ValueError), open_regular(owner) as file:
+        return file.read(200).decode()
+    return ""
+
+
 EPOCH_SEED = "callbacks.observers.epoch_seed"  # the module; every fit is seeded by it
 
 
@@ -224,26 +272,3 @@ def describe(datamodule) -> dict:
         "other_fingerprint": datamodule.fingerprint(*(name for name in datamodule.splits if name != "train")),
         "offers": {k: list(v) if isinstance(v, tuple) else v for k, v in datamodule.offers.items()},
     }
-
-
-def _flatten(content, prefix: str = "") -> dict:
-    if not isinstance(content, dict):
-        return {prefix: content}
-    return {k: v for key, value in content.items() for k, v in _flatten(value, f"{prefix}{key}\0").items()}
-
-
-def _differences(old: dict, new: dict) -> list[str]:
-    before, after = _flatten(old), _flatten(new)
-    lines = []
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key) or type(before.get(key)) is not type(after.get(key)):
-            group, _, rest = key.strip("\0").partition("\0")
-            name = key.strip("\0").replace("\0", ".")
-            if group == "code":
-                if key in before and key in after:  # else other classes were named, or another file imports it
-                    lines.append(f"the code of {rest} has changed")
-            elif name == "data.fingerprint":
-                lines.append("the data have changed")
-            else:
-                lines.append(f"{name} is {after.get(key, 'absent')}, was {before.get(key, 'absent')}")
-    return lines

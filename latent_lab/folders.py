@@ -9,6 +9,8 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+SUFFIXES = (".json", ".yaml", ".png", ".gif", ".md", ".html", ".safetensors", ".txt", ".log")  # of a job's files
+
 
 def timestamp() -> str:
     """Now, in local time, to the microsecond."""
@@ -46,11 +48,34 @@ def require_writable(outputs: Path) -> None:
             raise ValueError(f"paths.outputs={outputs}: {part}can't be written ({error.strerror or error})") from None
 
 
+def require_mine(path: Path, why: str) -> None:
+    """Raises ValueError if something is there that this user may not write, with what its owner would have to do."""
+    needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+    if path.exists() and not os.access(path, needed):
+        raise ValueError(
+            f"{path}: {why}, and belongs to {owner(path)}, who may let the group in (chmod -R g+rwX {path.parent}; "
+            "umask 002 for what comes); or paths.outputs=DIR names a folder of your own"
+        )
+
+
+def owner(path: Path) -> str:
+    """The name of the user whom a file belongs to, or a number where there is none."""
+    number = path.stat().st_uid
+    try:
+        import pwd  # there is none on Windows
+
+        return pwd.getpwuid(number).pw_name
+    except (ImportError, KeyError):
+        return f"user {number}"
+
+
 def set_results_aside(folder: Path) -> Path | None:
-    """Moves the files of an earlier result in a job's folder, all but its log, into ``earlier-N``."""
+    """Moves the files of an earlier result in a job's folder, all but its log, into ``earlier-N``; with them what has a
+    file's name and is none."""
     if not (folder / "result.json").exists():
         return None
-    files = [path for path in folder.iterdir() if path.is_file() and path.name != "train.log"]
+    entries = [path for path in folder.iterdir() if not path.is_dir() or path.suffix in SUFFIXES]
+    files = [path for path in entries if path.name != "train.log" or not path.is_file()]
     number = 1
     while (kept := folder / f"earlier-{number}").exists():
         number += 1

@@ -20,10 +20,12 @@ from latent_lab.logs import logs_into
 from latent_lab.opened import OpenFit
 from latent_lab.place import place
 from latent_lab.plan import PlannedJob, Unit
+from latent_lab.results import checksums, read_result, require_as_written
 from latent_lab.rounding import rounded
 from latent_lab.showing import show
 from latent_lab.sources import source_digests
-from latent_lab.storage import DamagedFile, read_json, write_artefact, write_json, write_text, write_yaml
+from latent_lab.stopping import require_not_told, told
+from latent_lab.storage import DamagedFile, NoSpace, no_space, write_artefact, write_json, write_text, write_yaml
 from latent_lab.targets import build, resolve, targets
 from latent_lab.training import configured, find_or_train, make_loggers, stored_test_metrics
 
@@ -43,19 +45,19 @@ def run_unit(unit: Unit, logging_config: dict, observers: Sequence[pl.Callback] 
             find_or_train(fit, unit.datamodule, observers)
         return
     try:
-        with logs_into(waiting[0].folder, logging_config), written_down(waiting):
+        with logged(waiting[0].folder, logging_config), written_down(waiting):
             found = find_or_train(fit, unit.datamodule, observers)
     except Exception:
         return  # said in the results of all its jobs
     opened: dict[Path, OpenFit] = {}
     for number, job in enumerate(waiting):
-        with logs_into(job.folder, logging_config), contextlib.suppress(Exception), written_down([job]) as result:
+        with logged(job.folder, logging_config), contextlib.suppress(Exception), written_down([job]) as result:
             if otherwise := job.fit.watched_otherwise():
                 log.info(f"fit {fit.name}: was watched with other settings: {otherwise}; fresh=true trains anew")
             if job.fit.test_file not in opened:
                 opened[job.fit.test_file] = OpenFit(fit.folder, job.datamodule, config=job.fit.config)
             run_job(job, opened[job.fit.test_file], result, reused=found or number > 0)
-            write_json(job.folder / "result.json", result | {"status": "ok"})
+            write_json(job.folder / "result.json", result | {"status": "ok", "files": checksums(job.folder)})
 
 
 def run_job(job: PlannedJob, opened: OpenFit, result: dict, reused: bool) -> None:
@@ -93,9 +95,11 @@ def finished_before(job: PlannedJob, logging_config: dict) -> bool:
     file = job.folder / "result.json"
     if not file.exists():
         return False
-    with logs_into(job.folder, logging_config):
+    with logged(job.folder, logging_config):
         try:
-            result = read_json(file)
+            result = read_result(job.folder)
+            for name in result.get("files", {}):
+                require_as_written(job.folder / name, result)
         except DamagedFile as error:
             result = {"status": "damaged"}
             log.warning(str(error))
@@ -119,22 +123,52 @@ def written_down(jobs: list[PlannedJob]) -> Iterator[dict]:
         the first job's result, to be added to.
     """
     first = blank_result(jobs[0])
-    write_yaml(jobs[0].folder / "config.yaml", jobs[0].config)
     try:
+        write_yaml(jobs[0].folder / "config.yaml", jobs[0].config)
         yield first
     except BaseException as error:
-        stopped = not isinstance(error, Exception)
-        message = "interrupted" if stopped else f"{type(error).__name__}: {error}"
+        stopped = told() or not isinstance(error, Exception)  # whatever error the interruption was made into
         for number, job in enumerate(jobs[: 1 if stopped else None]):
+            said = "interrupted" if stopped else in_a_line(error, job.folder)
+            log.error(f"{job.folder.name}: {'INTERRUPTED' if stopped else f'FAILED, {said}'}")
             result = blank_result(job) if number else first
-            job.folder.mkdir(parents=True, exist_ok=True)
-            write_yaml(job.folder / "config.yaml", job.config)
-            if not stopped:
-                write_text(job.folder / "traceback.txt", traceback.format_exc())
-            result |= {"status": "interrupted" if stopped else "failed", "error": message}
-            write_json(job.folder / "result.json", result)
-            log.error(f"{job.folder.name}: {'INTERRUPTED' if stopped else f'FAILED, {message}'}")
+            result |= {"status": "interrupted" if stopped else "failed", "error": said}
+            with contextlib.suppress(OSError, NoSpace):  # it has been said, and a job without a result is not done
+                _write_down(job, result, "" if stopped else traceback.format_exc())
+        require_not_told()
         raise
+
+
+def _write_down(job: PlannedJob, result: dict, trace: str) -> None:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_json(job.folder / "result.json", result)
+    write_yaml(job.folder / "config.yaml", job.config)
+    if trace:
+        write_text(job.folder / "traceback.txt", trace)
+
+
+def in_a_line(error: Exception, folder: Path) -> str:
+    """An error as a result tells it."""
+    if full := no_space(error, folder):
+        return str(full)
+    return str(error) if isinstance(error, DamagedFile) else f"{type(error).__name__}: {error}"
+
+
+@contextlib.contextmanager
+def logged(folder: Path, config: dict) -> Iterator[None]:
+    """Logging into a job's folder; without a log where that takes none, which keeps no job from being done."""
+    raising, logging.raiseExceptions = logging.raiseExceptions, False  # a full disk, told in a traceback a line
+    log_file = contextlib.ExitStack()
+    try:
+        log_file.enter_context(logs_into(folder, config))
+    except (OSError, ValueError) as error:
+        log.warning(f"{folder}: takes no log ({error.__cause__ or error})")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            log_file.close()
+        logging.raiseExceptions = raising
 
 
 def blank_result(job: PlannedJob) -> dict:

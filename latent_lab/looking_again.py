@@ -2,28 +2,42 @@
 
 from pathlib import Path
 
+from latent_lab.checks import check_trainer
 from latent_lab.opened import OpenFit, stored_config
+from latent_lab.results import JOB_AGAIN, require_as_written
 from latent_lab.storage import load_arrays
 from latent_lab.targets import build
 from latent_lab.training import configured, quiet, test_metrics
 
 
-def metrics_again(folder: Path, fit: Path, data: str | None) -> dict[str, float]:
+def metrics_again(folder: Path, result: dict, fit: Path, data: str | None) -> dict[str, float]:
     """A job's metrics, from the fit's checkpoint and what its analyses stored: nothing derived is taken from a file.
 
     Args:
         folder: of the job.
+        result: of the job.
         fit: the fit's folder.
         data: where the data lie, if not where they lay then.
     """
     quiet()
-    config = stored_config(folder, data)
+    config = stored_config(folder, data, JOB_AGAIN)
+    check_trainer(config["trainer"])
     opened = OpenFit(fit, config=config, keep=False)
+
+    def stored(name: str) -> dict:
+        require_as_written(folder / name, result)
+        return load_arrays(folder / name, JOB_AGAIN)
+
     metrics = {}
     for described in configured(config, "analyses"):
         analysis = build(described, **opened.required)
-        metrics |= analysis.reload(opened, lambda name: load_arrays(folder / name))
+        metrics |= analysis.reload(opened, stored)
     return metrics | test_metrics(config, opened.model, opened.datamodule, fit)
+
+
+def created(fit: Path) -> str:
+    """When a fit was."""
+    return OpenFit(fit).record["created"]
 
 
 def drawn_again(folder: Path, data: str | None, tsne: bool) -> list[Path]:
@@ -47,6 +61,8 @@ def drawn_again(folder: Path, data: str | None, tsne: bool) -> list[Path]:
 
 def fit_folder(run: Path, name: str) -> Path:
     """The fit's folder beside the folder of runs or sweeps that a job's folder lies in."""
+    if Path(name).name != name or name == "..":
+        raise ValueError(f"{run / 'result.json'}: fit={name} is no name of a fit; {JOB_AGAIN}")
     for parent in run.resolve().parents:
         if (parent / "fits" / name).is_dir():
             return parent / "fits" / name

@@ -1,6 +1,7 @@
 """A fit opened from its folder: its models, what its observers kept, what is derived from it."""
 
 import copy
+import logging
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -8,13 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import Checkpoint
 
-from latent_lab.checkpoints import BEST, LAST, Checkpoints, load_checkpoint, weights_digest
+from callbacks.analyses.base import Analysis
+from latent_lab.checkpoints import BEST, FRESH, LAST, Checkpoints, load_checkpoint, weights_digest
+from latent_lab.fit_files import AGAIN, read_identity, read_record
 from latent_lab.fits import describe, digest
 from latent_lab.sources import source_digests
-from latent_lab.storage import DamagedFile, load_arrays, read_json, save_arrays
-from latent_lab.targets import build, taken
+from latent_lab.storage import DamagedFile, damaged, load_arrays, read_yaml, save_arrays
+from latent_lab.targets import build, resolve, taken
+
+log = logging.getLogger("train")
+CONFIG = {"model": dict, "dataset": dict, "trainer": {"accelerator": str, "devices": int}, "seed": int,
+          "compile": bool, "callbacks": {"observers": dict | None, "analyses": dict | None}}  # fmt: skip
 
 
 class OpenFit:
@@ -30,8 +37,8 @@ class OpenFit:
 
     def __init__(self, folder: Path, datamodule=None, data: str | None = None, config: dict | None = None, keep=True):
         self.folder, self.name, self.keep = Path(folder), Path(folder).name, keep
-        self.config = config or stored_config(self.folder, data)
-        self.identity = read_json(self.folder / "identity.json")
+        self.identity = read_identity(self.folder)
+        self.config = config or stored_config(self.folder, data, of=digest(self.identity))
         self.asked_by = ""  # the analysis at work: what is derived is kept by its code, unless it names less
         self._datamodule = datamodule
         self._derived: dict[tuple[str, str], dict[str, np.ndarray]] = {}
@@ -59,7 +66,10 @@ class OpenFit:
     @cached_property
     def checkpoint(self) -> dict:
         """``last.ckpt``."""
-        return load_checkpoint(self.folder / LAST)
+        try:
+            return load_checkpoint(self.folder / LAST, fit=digest(self.identity))
+        except FileNotFoundError:
+            raise ValueError(f"{self.folder / LAST}: is missing; {AGAIN}, by training anew") from None
 
     def fresh_model(self) -> pl.LightningModule:
         """The model before any training."""
@@ -69,8 +79,7 @@ class OpenFit:
     @cached_property
     def model(self) -> pl.LightningModule:
         """The last weights, in evaluation mode."""
-        model = self.fresh_model()
-        model.load_state_dict(self.checkpoint["state_dict"])
+        model = self._with(self.fresh_model(), self.checkpoint, LAST)
         return model.eval().to(device_of(self.config["trainer"]["accelerator"]))
 
     def best(self) -> pl.LightningModule:
@@ -81,19 +90,24 @@ class OpenFit:
         """
         if not (self.folder / BEST).exists():
             raise ValueError(f"{self.folder / BEST}: absent, no epoch was scored; fresh=true trains anew")
-        kept = load_checkpoint(self.folder / BEST)
+        kept = load_checkpoint(self.folder / BEST, fit=digest(self.identity))
         best = self.observed(Checkpoints)["epoch"]
         if best is not None and kept["epoch"] + 1 != best:
             raise ValueError(f"{self.folder / BEST}: of epoch {kept['epoch'] + 1}, where epoch {best} scored best; "
                              "fresh=true trains anew")  # fmt: skip
-        model = copy.deepcopy(self.model)
-        model.load_state_dict(kept["state_dict"])
-        return model.eval()
+        return self._with(copy.deepcopy(self.model), kept, BEST).eval()
+
+    def _with(self, model: pl.LightningModule, kept: dict, name: str) -> pl.LightningModule:
+        try:
+            model.load_state_dict(kept["state_dict"])
+        except (RuntimeError, AttributeError, TypeError):
+            raise damaged(self.folder / name, f"weights of no {type(model).__name__} as configured", FRESH) from None
+        return model
 
     @cached_property
     def record(self) -> dict:
         """``fit.json``."""
-        return read_json(self.folder / "fit.json")
+        return read_record(self.folder, digest(self.identity))
 
     @property
     def weights(self) -> str:
@@ -157,14 +171,18 @@ class OpenFit:
         made_of = [self.weights, self.record.get("required"), self.datamodule.fingerprint(*self.datamodule.splits)]
         made_by = [by, source_digests(list(by), of_fit=False)]
         file = self.folder / f"derived-{digest([*made_of, *made_by])[:8]}" / f"{name}.safetensors"
-        if file.exists():
-            try:
-                return load_arrays(file)
-            except DamagedFile:
-                file.unlink()
+        of = f"{file.parent.name}/{name}"
+        try:
+            return load_arrays(file, of=of)
+        except DamagedFile as error:
+            if file.exists():
+                log.warning(f"{error}; made again")
         arrays = make()
-        file.parent.mkdir(exist_ok=True)
-        save_arrays(file, arrays)
+        try:
+            file.parent.mkdir(exist_ok=True)
+            save_arrays(file, arrays, of)
+        except OSError as error:  # another user's fit
+            log.info(f"{file}: not kept, to be made again by the next job ({error.strerror})")
         return arrays
 
     def files(self, pattern: str) -> list[Path]:
@@ -172,12 +190,42 @@ class OpenFit:
         return sorted(self.folder.glob(pattern))
 
 
-def stored_config(folder: Path, data: str | None = None) -> dict:
-    """The resolved configuration in a fit's or a job's folder, with the data where ``data`` says if it is given."""
-    config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+def stored_config(folder: Path, data: str | None = None, remedy: str = AGAIN, of: str = "") -> dict:
+    """The resolved configuration in a fit's or a job's folder, with the data where ``data`` says if it is given.
+
+    Raises:
+        DamagedFile: if it is none, with the ``remedy``.
+        ValueError: if a part of it is not of its kind: nothing is built that is not asked for.
+    """
+    config = read_yaml(folder / "config.yaml", CONFIG, remedy, of)
+    try:
+        require_kind("model", config["model"], pl.LightningModule)
+        require_kind("dataset", config["dataset"], pl.LightningDataModule)
+        for group, kind in (("observers", pl.Callback), ("analyses", Analysis)):
+            for name, described in (config["callbacks"][group] or {}).items():
+                if described is not None:
+                    require_kind(f"callbacks.{group}.{name}", described, kind)
+                    described.pop("fit_folder", None)  # where it lies is known, and no file's to say
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.yaml'}: {error}") from None
     if data is not None and "root" in config["dataset"]:
         config["dataset"]["root"] = str(data)
     return config
+
+
+def require_kind(place: str, described, kind: type) -> None:
+    """Raises ValueError for a part of a configuration that describes no object of that kind, or one of Lightning's that
+    writes checkpoints."""
+    if not isinstance(described, dict) or "_target_" not in described:
+        raise ValueError(f"{place}: expects a group of settings with a _target_, or null")
+    try:
+        cls = resolve(described["_target_"])
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    if not issubclass(cls, kind):
+        raise ValueError(f"{place}: {described['_target_']} is no {kind.__name__}")
+    if issubclass(cls, Checkpoint):
+        raise ValueError(f"{place}: this project sees to checkpoints itself; leave it out")
 
 
 def device_of(accelerator: str) -> torch.device:

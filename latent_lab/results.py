@@ -5,18 +5,29 @@ over what they are averaged (``repeats``: the draw of the labels and the seed of
 in both share a table.
 """
 
+import hashlib
 import math
 import statistics
 from pathlib import Path
 from typing import NamedTuple
 
 from latent_lab.rounding import with_spreads
-from latent_lab.storage import DamagedFile, read_json
+from latent_lab.shapes import mismatch
+from latent_lab.storage import DamagedFile, damaged, open_regular, read_json
 
 LEADING = ("model", "dataset", "n_labels")  # shown first, and always where a job has them
 NOT_SHOWN = ("callbacks", "logger", "trainer", "experiment", "loss")  # groups whose options say what others say too
 NO_RESULT = "no result (running, or killed)"
-HEAVY = ("versions", "confusion", "verdict", "requires", "place")  # what no table shows
+HEAVY = ("versions", "confusion", "class_names", "verdict", "requires", "place")  # what no table shows
+JOB_AGAIN = "the job's command makes it again"
+RESULT = {
+    "status": str, "choices?": {str: str | None}, "settings?": dict, "metrics?": {str: float | None},
+    "seconds?": {str: float}, "headline?": dict | None, "repeats?": list, "error?": str | None, "fit?": str,
+    "statement?": str | None, "fit_created?": str | None, "created?": str, "setting?": str | None, "curve?": str | None,
+    "n_labels?": int | str | None, "label_seed?": int | None, "seed?": int | None, "files?": {str: str},
+}  # fmt: skip
+DONE = {"choices": dict, "metrics": dict}  # what a job that is done says besides
+STATUSES = ("ok", "failed", "interrupted")
 
 
 class Spread(NamedTuple):
@@ -36,13 +47,51 @@ def read_results(folder: Path) -> list[dict]:
     for job in sorted(path for path in folder.iterdir() if path.is_dir()):
         if (job / "result.json").exists():
             try:
-                content = read_json(job / "result.json")
+                content = read_result(job)
                 results.append({k: v for k, v in content.items() if k not in HEAVY} | {"job_name": job.name})
             except DamagedFile as error:
                 results.append({"status": "failed", "job_name": job.name, "error": str(error)})
         elif (job / "train.log").exists() or (job / "config.yaml").exists():
             results.append({"status": "failed", "job_name": job.name, "error": NO_RESULT})
     return results
+
+
+def read_result(folder: Path) -> dict:
+    """The ``result.json`` in a job's folder.
+
+    Raises:
+        DamagedFile: if it is none.
+    """
+    file = folder / "result.json"
+    result = read_json(file, RESULT, JOB_AGAIN)
+    if result["status"] not in STATUSES:
+        raise damaged(file, f"status is {result['status']}, expects {', '.join(STATUSES)}", JOB_AGAIN)
+    if wrong := mismatch(result, DONE) if result["status"] == "ok" else "":
+        raise damaged(file, wrong, JOB_AGAIN)
+    return result
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Of the files that a job left in its folder, beside its result and its log, by their names."""
+    names = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+    return {name: checksum(folder / name) for name in names if name not in ("result.json", "train.log")}
+
+
+def checksum(file: Path) -> str:
+    """16 hexadecimal digits of SHA-256 of what a file holds."""
+    with open_regular(file) as content:
+        return hashlib.sha256(content.read()).hexdigest()[:16]
+
+
+def require_as_written(file: Path, result: dict) -> None:
+    """Raises DamagedFile if a file in a job's folder is not what the job of that result left there."""
+    expected = result.get("files", {}).get(file.name)
+    try:
+        found = checksum(file) if expected else expected
+    except OSError as error:
+        raise damaged(file, error.strerror, JOB_AGAIN) from None
+    if found != expected:
+        raise damaged(file, "its checksum is another: damaged, or edited", JOB_AGAIN)
 
 
 def settings(result: dict) -> dict:
@@ -112,6 +161,7 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
 def spread(values: dict[tuple, float]) -> Spread:
     """The spread of a metric by (seed, draw)."""
     by_seed: dict = {}
+    values = {key: math.nan if value is None else value for key, value in values.items()}  # of what diverged
     for (seed, _), value in values.items():
         by_seed.setdefault(seed, []).append(value)
     if not by_seed:

@@ -1,26 +1,50 @@
-"""Files that last: a power cut leaves the old file or the new one, never half, and none can run code."""
+"""Files that last: a power cut leaves the old file or the new one, never half, and none can run code.
 
+What is read may have been damaged, or written by somebody else. It is read from regular files only, up to a size, and
+held to a shape; what we write carries a checksum, so that a changed byte is no other number: JSON as its last key, YAML
+as its first line, arrays among their metadata. Files without one, of before, are read as they are.
+"""
+
+import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from latent_lab.folders import new_folder
+from latent_lab.rounding import finite
+from latent_lab.seals import SEAL, DamagedFile, checksum, checksum_of_arrays, damaged, sealed, unsealed
 
-class DamagedFile(ValueError):
-    """A file of ours can't be read back."""
+MOST = 32 * 2**20  # bytes of a text of ours: the tasks of a hundred thousand jobs take half of it
+DEEPEST = 50  # groups within groups of a configuration
+FULL = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded", errno.EFBIG: "File too large"}
+PROBE = 2**20  # bytes: more than any writer asks for at a time
+SEALED = "# checksum: "  # the first line of a YAML file
+
+
+class NoSpace(RuntimeError):
+    """The file system takes no more: the disk is full, or a quota, or a limit on the size of files."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Calls ``write`` with a temporary path beside ``path``, makes it durable, and moves it into place."""
+    """Calls ``write`` with a temporary path beside ``path``, makes it durable, and moves it into place.
+
+    Raises:
+        NoSpace: where the file system takes no more, however the writer put it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        if path.is_dir():  # which somebody put there
+            path.rename(new_folder(path.parent, f"{path.name}-set-aside"))
         os.replace(temporary, path)
         if os.name == "posix":
             directory = os.open(path.parent, os.O_RDONLY)
@@ -28,8 +52,33 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
                 os.fsync(directory)
             finally:
                 os.close(directory)
+    except Exception as error:
+        if full := no_space(error, path.parent) or _is_full(temporary):
+            raise full from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def no_space(error: BaseException | None, folder: Path) -> NoSpace | None:
+    """What an error, or one that it came of, comes to where the file system takes no more; None of any other."""
+    while error is not None:
+        if isinstance(error, NoSpace):
+            return error
+        if isinstance(error, OSError) and error.errno in FULL:
+            return NoSpace(f"no space left in {folder} ({FULL[error.errno]})")
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_full(temporary: Path) -> NoSpace | None:
+    """torch's and Pillow's writers keep the file system's error to themselves: it is asked again."""
+    try:
+        with open(temporary, "ab") as file:
+            file.write(bytes(PROBE))
+    except OSError as error:
+        return no_space(error, temporary.parent)
+    return None
 
 
 def _umask() -> int:
@@ -40,67 +89,151 @@ def _umask() -> int:
 
 def file_lock(path: Path):
     """The operating system's lock on a file, which goes with the process that holds it; whoever may write in the folder
-    may take it, as the umask says.
+    may take it, whatever the umask of the one who made it.
 
     Raises:
         OSError: for a folder that can't be written, when the lock is acquired.
     """
     from filelock import FileLock
 
-    return FileLock(path, mode=0o666 & ~_umask())
+    return FileLock(path, mode=0o666 & path.parent.stat().st_mode)
 
 
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays as safetensors, atomically."""
-    from safetensors.numpy import save_file
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file atomically."""
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically."""
+    write_bytes(path, text.encode())
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a regular file to be read; of anything else (a pipe, a device) nothing is waited for.
+
+    Raises:
+        OSError: as ``open``; ``EINVAL`` for what is no regular file.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb") if not path.is_dir() else None
+    if file is not None and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    if file is not None:
+        file.close()
+    raise OSError(errno.EINVAL, "no regular file", str(path))
+
+
+def read_bytes(path: Path, remedy: str = "", bounded: bool = True) -> bytes:
+    """What a regular file holds.
+
+    Raises:
+        DamagedFile: if it is missing, can't be read, or is ``bounded`` and has more than ``MOST`` bytes.
+    """
+    try:
+        with open_regular(path) as file:
+            content = file.read(MOST + 1 if bounded else -1)
+    except OSError as error:
+        raise damaged(path, error.strerror or str(error), remedy) from None
+    if bounded and len(content) > MOST:
+        raise damaged(path, f"more than {MOST >> 20} MiB", remedy)
+    return content
+
+
+def write_json(path: Path, content: dict, of: str = "") -> None:
+    """Writes plain values as JSON, atomically, a number that is not finite as null; of a dictionary with its checksum,
+    which holds ``of`` besides."""
+    content = finite(content)
+    content = sealed(content, of) if isinstance(content, dict) else content
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, shape=dict, remedy: str = "", of: str = ""):
+    """Reads what :func:`write_json` wrote.
+
+    Args:
+        path: of the file.
+        shape: of its content (:mod:`latent_lab.shapes`).
+        remedy: what the error tells whoever reads it to do.
+        of: what it was written of.
+
+    Raises:
+        DamagedFile: if it is missing, damaged, or of another shape, by name.
+    """
+    text = read_bytes(path, remedy)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error, remedy) from None
+    return unsealed(content, path, shape, remedy, of)
+
+
+def write_yaml(path: Path, content: dict, of: str = "") -> None:
+    """Writes plain values as YAML, atomically, with their checksum, which holds ``of`` besides."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(content, Dumper=_without_aliases(dumper), sort_keys=False, allow_unicode=True)
+    write_text(path, f"{SEALED}{checksum(text, of)}\n{text}")
+
+
+def _without_aliases(dumper: type) -> type:
+    return type("Dumper", (dumper,), {"ignore_aliases": lambda self, data: True})
+
+
+def read_yaml(path: Path, shape=dict, remedy: str = "", of: str = ""):
+    """Reads what :func:`write_yaml` wrote; as :func:`read_json`. Aliases, by which a few lines come to any size, are
+    none of ours and refused, and so are tags of types that JSON has not."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        text, deep = read_bytes(path, remedy).decode(), 0
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise ValueError("it has an alias")
+            deep += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if deep > DEEPEST:
+                raise ValueError(f"more than {DEEPEST} groups within each other")
+        content = yaml.load(text, Loader=loader)
+        json.dumps(content)
+    except DamagedFile:
+        raise
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise damaged(path, error, remedy) from None
+    seal, _, body = text.partition("\n")
+    if seal.startswith(SEALED) and seal != SEALED + checksum(body, of):
+        raise damaged(path, "its checksum is another: damaged, edited, or not of here", remedy)
+    return unsealed(content, path, shape, remedy)
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray], of: str = "") -> None:
+    """Writes arrays as safetensors, atomically, with their checksum, which holds ``of`` besides."""
+    from safetensors.numpy import save
 
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary))
+    write_bytes(path, save(contiguous, {SEAL: checksum_of_arrays(contiguous, of)}))
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path, remedy: str = "", of: str = "") -> dict[str, np.ndarray]:
     """Reads what :func:`save_arrays` wrote.
 
     Raises:
         DamagedFile: if it is missing or damaged, by name.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
+    content = read_bytes(path, remedy, bounded=False)
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DamagedFile(f"{path}: damaged or unreadable ({error}); remove it to have it made again") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Writes plain values as JSON, atomically."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=True) + "\n")
-
-
-def read_json(path: Path) -> dict:
-    """Reads what :func:`write_json` wrote.
-
-    Raises:
-        DamagedFile: if it is missing or damaged, by name.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DamagedFile(f"{path}: damaged or unreadable ({error})") from None
-
-
-def write_yaml(path: Path, content: dict) -> None:
-    """Writes plain values as YAML, atomically."""
-    import yaml
-
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    write_text(path, yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True))
+        arrays = {name: array.copy() for name, array in load(content).items()}
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise damaged(path, error, remedy) from None
+    seal = header.get("__metadata__", {}).get(SEAL)
+    if seal is not None and seal != checksum_of_arrays(arrays, of):
+        raise damaged(path, "its checksum is another: damaged, or not of here", remedy)
+    return arrays
 
 
 def write_artefact(path: Path, content) -> None:

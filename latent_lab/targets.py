@@ -1,8 +1,15 @@
-"""The classes that a configuration names: which may be named, and the objects they become."""
+"""The classes that a configuration names: which may be named, and the objects they become.
+
+A command line and a file name classes through the same wall (:func:`resolve`): what a person may type is no more than
+what a file may hold. A stored file is held to more besides (:func:`latent_lab.opened.stored_config`): each part of it
+must be of its kind (a model a model, an observer an observer), its loggers are never built, and where pictures are
+written is not its to say.
+"""
 
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +17,7 @@ from latent_lab.mistakes import nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("lightning_modules", "datamodules", "callbacks", "classifiers", "metrics")
+NAMED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 FOREIGN = ("pytorch_lightning.callbacks.", "pytorch_lightning.loggers.")  # each followed by a class's name
 
 
@@ -34,15 +42,21 @@ def is_foreign(target: str) -> bool:
     return not target.startswith(PACKAGES)
 
 
-@functools.cache
 def resolve(target: str) -> type:
     """The class called ``package.module.Class``, defined in a file of ours, or Lightning's callback or logger.
 
     Raises:
         ValueError: for anything else, whatever it may be reached through.
     """
-    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
-    if target_is_lightnings := any(target == f"{f}{name}" for f in FOREIGN):
+    if not isinstance(target, str) or not NAMED.fullmatch(target):
+        raise ValueError(f"_target_={target!r:.80}: expects the name of a class, as package.module.Class")
+    return _class(target)
+
+
+@functools.cache
+def _class(target: str) -> type:
+    module, _, name = target.rpartition(".")
+    if lightnings := any(target == f"{place}{name}" for place in FOREIGN):
         allowed = True
     else:
         allowed = module.split(".")[0] in PACKAGES and (ROOT / (module.replace(".", "/") + ".py")).is_file()
@@ -52,8 +66,8 @@ def resolve(target: str) -> type:
             "and loggers"
         )
     found = getattr(importlib.import_module(module), name, None)
-    ours = inspect.isclass(found) and (target_is_lightnings or found.__module__ == module)
-    if not ours or (target_is_lightnings and not found.__module__.startswith("pytorch_lightning.")):
+    defined = found.__module__ if inspect.isclass(found) else ""
+    if not (defined.startswith("pytorch_lightning.") if lightnings else defined == module):
         raise ValueError(f"_target_={target}: {module} defines no such class")
     return found
 
@@ -101,6 +115,8 @@ def build(config: dict, **offered):
     """
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+    if not isinstance(config, dict) or "_target_" not in config:
+        raise ValueError(f"{config!r:.80}: expects a group of settings with a _target_")
     cls = resolve(config["_target_"])
     taken = parameters(cls)
     arguments = {key: _built(value, offered) for key, value in config.items() if key != "_target_"}
@@ -123,6 +139,8 @@ def build(config: dict, **offered):
 def _built(value, offered: dict):
     if isinstance(value, dict):
         if "_target_" in value:
+            if not resolve(value["_target_"]).__module__.startswith(PACKAGES):
+                raise ValueError(f"_target_={value['_target_']}: Lightning's are callbacks and loggers, no parts")
             return build(value, **offered)
         return {key: _built(item, offered) for key, item in value.items()}
     return [_built(item, offered) for item in value] if isinstance(value, list) else value

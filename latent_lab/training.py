@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import time
 import warnings
@@ -9,19 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Checkpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.profilers import AdvancedProfiler, PassThroughProfiler, PyTorchProfiler, SimpleProfiler
 
 from callbacks.analyses.base import Analysis
 from callbacks.observers.epoch_seed import EpochSeed
-from latent_lab.checkpoints import AtomicCheckpointIO, Checkpoints, load_checkpoint, weights_digest
-from latent_lab.fits import Fit
+from latent_lab.checkpoints import FRESH, AtomicCheckpointIO, Checkpoints, load_checkpoint, weights_digest
+from latent_lab.fits import Fit, digest
 from latent_lab.folders import timestamp
-from latent_lab.opened import OpenFit
+from latent_lab.opened import OpenFit, require_kind
 from latent_lab.processes import UnwrappedDDP, launch
-from latent_lab.storage import read_json, write_json
+from latent_lab.storage import DamagedFile, read_json, write_json
 from latent_lab.targets import build, resolve, taken
 
 log = logging.getLogger("train")
@@ -67,7 +68,7 @@ def train(fit: Fit, datamodule: pl.LightningDataModule, observers: Sequence[pl.C
     """
     resume_step = None
     if fit.checkpoint.exists():
-        state = load_checkpoint(fit.checkpoint)
+        state = load_checkpoint(fit.checkpoint, fit=digest(fit.identity))
         resume_step, budget = state["global_step"], fit.config["trainer"]
         whole = f"{budget['max_epochs']}" if budget["max_epochs"] != -1 else f"at most {budget['max_steps']} updates"
         log.info(f"fit {fit.name}: continues after epoch {state['epoch'] + 1} of {whole}")
@@ -88,7 +89,9 @@ def _require_same_required(fit: Fit) -> None:
         ValueError: if they are others than when it was begun: its epochs would be scored by two.
     """
     now = {name: OpenFit(other.folder).weights for name, other in fit.requires.items()}
-    then = fit.record.get("required", now) if fit.checkpoint.exists() else now
+    then = fit.record.get("required", {}) if fit.checkpoint.exists() else now
+    if lost := [name for name in now if name not in then]:
+        raise DamagedFile(f"{fit.folder / 'fit.json'}: does not say by which {lost[0]} it was begun; {FRESH}")
     if changed := [name for name in now if then.get(name) != now[name]]:
         raise ValueError(
             f"{fit.folder}: {fit.requires[changed[0]].name}, its {changed[0]}, was trained anew since this fit was "
@@ -115,7 +118,8 @@ def _train_here(
     if config["trainer"]["enable_progress_bar"] is not False:
         callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH))
     chooser = next((callback for callback in callbacks if hasattr(callback, "score")), None)
-    callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, Checkpoints(fit.folder, chooser)]
+    checkpoints = Checkpoints(fit.folder, chooser, digest(fit.identity))
+    callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, checkpoints]
     loggers = make_loggers(config, fit.folder, fit.name, resume_step)
     more = {"logger": loggers, "profiler": Unprofiled()}
     if profiler := config["trainer"].get("profiler"):  # what it found is a file beside the checkpoints
@@ -158,14 +162,8 @@ def require_described(config: dict) -> None:
     for place, kind in kinds.items():
         group = config["logger"] if place == "logger" else config["callbacks"][place.partition(".")[2]]
         for name, described in (group or {}).items():
-            if described is None:
-                continue
-            if not isinstance(described, dict) or "_target_" not in described:
-                raise ValueError(f"{place}.{name}: expects a group of settings with a _target_, or null")
-            if not issubclass(cls := resolve(described["_target_"]), kind):
-                raise ValueError(f"{place}.{name}: {described['_target_']} is no {kind.__name__}")
-            if issubclass(cls, Checkpoint):
-                raise ValueError(f"{place}.{name}: this project sees to checkpoints itself; leave it out")
+            if described is not None:
+                require_kind(f"{place}.{name}", described, kind)
     for name, settings in (config["requires"] or {}).items():
         if not isinstance(settings, dict):
             raise ValueError(f"requires.{name}: expects a group of settings, of a fit that is needed")
@@ -197,14 +195,14 @@ def make_trainer(settings: dict, folder: Path, callbacks: list[pl.Callback], dev
     does not exist.
     """
     more["devices"] = devices
-    plugins: list = [AtomicCheckpointIO()]
+    checkpoints = next((callback for callback in callbacks if isinstance(callback, Checkpoints)), None)
+    plugins: list = [AtomicCheckpointIO(checkpoints.fit if checkpoints else "")]
     if devices > 1:
         more |= {"strategy": UnwrappedDDP(), "use_distributed_sampler": False}
     else:
         plugins.append(LightningEnvironment())
     context = {"callbacks": callbacks, "plugins": plugins, "default_root_dir": str(folder / "nothing of Lightning's")}
-    checkpoints = any(isinstance(callback, Checkpoints) for callback in callbacks)
-    trainer = pl.Trainer(**settings | more, **context, enable_checkpointing=checkpoints)
+    trainer = pl.Trainer(**settings | more, **context, enable_checkpointing=checkpoints is not None)
     # Fits continue after an epoch's end. With a budget in updates Lightning would take that for its middle, and end the
     # epoch a second time.
     trainer.fit_loop._iteration_based_training = lambda: False
@@ -221,9 +219,19 @@ def test_metrics(config: dict, model: pl.LightningModule, datamodule: pl.Lightni
 
 def stored_test_metrics(fit: Fit, opened: OpenFit) -> dict:
     """:func:`test_metrics` of a fit, computed once."""
-    if not fit.test_file.exists():
-        write_json(fit.test_file, test_metrics(fit.config, opened.model, opened.datamodule, fit.folder))
-    return read_json(fit.test_file)
+    of = f"{fit.name} {opened.weights}"
+    try:
+        stored = read_json(fit.test_file, {"metrics": {str: float | None}}, of=of)["metrics"]
+        return {name: math.nan if value is None else value for name, value in stored.items()}
+    except DamagedFile as error:
+        if fit.test_file.exists():
+            log.warning(f"{error}; made again")
+    metrics = test_metrics(fit.config, opened.model, opened.datamodule, fit.folder)
+    try:
+        write_json(fit.test_file, {"metrics": metrics}, of)
+    except OSError as error:  # another user's fit
+        log.info(f"{fit.test_file}: not kept, to be made again by the next job ({error.strerror})")
+    return metrics
 
 
 def quiet() -> None:

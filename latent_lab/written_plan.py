@@ -11,16 +11,33 @@
 import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from latent_lab.command import Job
 from latent_lab.folders import timestamp
-from latent_lab.storage import DamagedFile, file_lock, read_json, write_json, write_text
+from latent_lab.storage import (
+    DamagedFile,
+    damaged,
+    file_lock,
+    open_regular,
+    read_json,
+    sealed,
+    unsealed,
+    write_json,
+    write_text,
+)
 from latent_lab.values import with_values
 
 FOLDER = "plan"
+AGAIN = "the same command writes the plan again"
+JOB = {"config": dict | None, "choices": dict, "overrides": [str], "settings": dict, "name": str}
+UNIT = {"label": str, "jobs": [JOB], "folders": [str | None], "requires": {str: JOB}}
+TASK = {"number": int, "unit": int, "first": int, "end": int}
+TASKS = {"phases": [[TASK]], "logging": dict, "cwd": str, "written": str, "fresh": bool}
+STATUS = {"state": str, "error?": str | None, "fit?": str, "label?": str, "epoch?": int, "began_with?": int,
+          "begun_in_vain?": int, "updated?": float, "process?": int, "host?": str}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,7 +109,7 @@ def write(plan, folder: Path, logging: dict, jobs_per_task: int | None = None, f
     spans: list[list[tuple[int, int, int]]] = [[], [], []]
     lines = []
     for index, unit in enumerate(plan.units):
-        lines.append(json.dumps(_as_plain(unit, folder), separators=(",", ":")))
+        lines.append(json.dumps(sealed(_as_plain(unit, folder), str(index)), separators=(",", ":")))
         most = jobs_per_task or len(unit.jobs) or 1
         for first in range(0, len(unit.jobs) or 1, most):
             phase = 0 if not unit.jobs else 1 if not first else 2
@@ -106,30 +123,44 @@ def write(plan, folder: Path, logging: dict, jobs_per_task: int | None = None, f
 
 
 def read_tasks(folder: Path) -> Tasks:
-    """What :func:`write` wrote of the tasks."""
-    content = read_json(folder / FOLDER / "tasks.json")
-    return Tasks(**content | {"phases": [[Task(**task) for task in phase] for phase in content["phases"]]})
+    """What :func:`write` wrote of the tasks; as all that follow, raises DamagedFile where it can't be read."""
+    content = read_json(folder / FOLDER / "tasks.json", TASKS, AGAIN)
+    phases = [[Task(**{name: task[name] for name in TASK}) for task in phase] for phase in content["phases"]]
+    return Tasks(**{name: content[name] for name in TASKS} | {"phases": phases})
 
 
 def read_places(folder: Path) -> list[list[str]]:
     """The folders of the jobs of each unit."""
-    text = (folder / FOLDER / "units.jsonl").read_text(encoding="utf-8")
-    return [[place for place in json.loads(line)["folders"] if place is not None] for line in text.splitlines()]
+    return [[place for place in unit["folders"] if place is not None] for unit in _units(folder)]
 
 
 def read_unit(folder: Path, index: int) -> WrittenUnit:
     """One of the units."""
-    with open(folder / FOLDER / "units.jsonl", encoding="utf-8") as file:
-        for number, line in enumerate(file):
-            if number == index:
-                return _from_plain(json.loads(line))
-    raise ValueError(f"{folder / FOLDER}: has no unit {index}")
+    for content in _units(folder, index):
+        return _from_plain(content)
+    raise damaged(folder / FOLDER / "units.jsonl", f"there is no unit {index}", AGAIN)
+
+
+def _units(folder: Path, only: int | None = None) -> Iterator[dict]:
+    """The units as they are written, or that of a number."""
+    path = folder / FOLDER / "units.jsonl"
+    try:
+        with open_regular(path) as file:
+            for number, line in enumerate(file):
+                if only in (None, number):
+                    unit = unsealed(json.loads(line), path, UNIT, AGAIN, str(number))
+                    for place in unit["folders"]:  # below the sweep's
+                        if place is not None and (Path(place).is_absolute() or ".." in Path(place).parts):
+                            raise damaged(path, f"{place} is no folder of a job", AGAIN)
+                    yield unit
+    except (OSError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise damaged(path, error, AGAIN) from None
 
 
 def read_status(folder: Path, number: int) -> dict:
     """What was last heard of a task; empty if nothing was."""
     try:
-        return read_json(folder / FOLDER / "status" / f"{number}.json")
+        return read_json(folder / FOLDER / "status" / f"{number}.json", STATUS)
     except DamagedFile:
         return {}
 
@@ -144,7 +175,7 @@ def decided(folder: Path, key: str, decide: Callable[[], str]) -> str:
     """
     file = folder / FOLDER / "decided.json"
     with file_lock(file.with_name(".decided.lock")):
-        decisions = read_json(file) if file.exists() else {}
+        decisions = read_json(file, {str: str}, "remove it") if file.exists() else {}
         if key not in decisions:
             decisions[key] = decide()
             write_json(file, decisions)

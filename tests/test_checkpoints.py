@@ -3,17 +3,20 @@
 import math
 import os
 import shutil
+import zipfile
+from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from commands import same
 from test_storage import Code
 from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks.observers.loss_history import LossHistory
 from latent_lab.checkpoints import AtomicCheckpointIO, Checkpoints, load_checkpoint
 from latent_lab.opened import OpenFit
-from latent_lab.storage import DamagedFile, write_json, write_yaml
+from latent_lab.storage import DamagedFile, write_json
 from latent_lab.training import make_trainer
 
 SCORES = [3.0, 1.0, 2.0, 4.0]
@@ -181,9 +184,8 @@ def test_a_fit_that_was_not_ended_is(tmp_path):
 def opened(tmp_path) -> OpenFit:
     """A fit that was scored, opened; its model is the line."""
     train(tmp_path)
-    write_yaml(tmp_path / "config.yaml", {"trainer": {"accelerator": "cpu"}})
-    write_json(tmp_path / "identity.json", {"data": {"fingerprint": ""}})
-    fit = OpenFit(tmp_path)
+    write_json(tmp_path / "identity.json", {"model": {}, "data": {"fingerprint": ""}})
+    fit = OpenFit(tmp_path, config={"trainer": {"accelerator": "cpu"}})
     fit.fresh_model = Line
     return fit
 
@@ -212,20 +214,66 @@ def test_what_an_observer_kept_is_asked_for_by_its_class(opened):
 
 
 def test_a_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "last.ckpt"
+    path, step = tmp_path / "best.ckpt", {"state_dict": {}, "epoch": 0}
     io = AtomicCheckpointIO()
-    io.save_checkpoint({"step": torch.tensor(1)}, path)
+    io.save_checkpoint(step | {"global_step": 1}, path)
 
-    def half_written(checkpoint, temporary):
+    def half_written(temporary, content):
         with open(temporary, "wb") as file:
-            file.write(b"half")
-        raise OSError("no space left")
+            file.write(content[: len(content) // 2])
+        raise OSError("power cut")
 
-    monkeypatch.setattr(torch, "save", half_written)
-    with pytest.raises(OSError, match="no space left"):
-        io.save_checkpoint({"step": torch.tensor(2)}, path)
-    assert load_checkpoint(path)["step"].item() == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+    monkeypatch.setattr(Path, "write_bytes", half_written)
+    with pytest.raises(OSError, match="power cut"):
+        io.save_checkpoint(step | {"global_step": 2}, path)
+    assert load_checkpoint(path)["global_step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+def test_a_changed_byte_is_noticed_wherever_it_is(tmp_path):
+    """In a weight it would be another weight; torch reads no checksum."""
+    train(tmp_path)
+    path = tmp_path / "last.ckpt"
+    whole, expected = path.read_bytes(), torch.load(path, weights_only=True)
+    weight = whole.index(expected["state_dict"]["layer.weight"].numpy().tobytes())
+    for at in [weight, *range(60, len(whole), len(whole) // 40)]:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        try:
+            assert same(load_checkpoint(path), expected), at  # a byte between the parts, of which nothing is read
+        except DamagedFile as error:
+            assert "last.ckpt: damaged checkpoint (" in str(error) and "; fresh=true" in str(error)
+        else:
+            assert at != weight
+    path.write_bytes(whole)
+    assert same(load_checkpoint(path), expected)
+
+
+@pytest.mark.parametrize(
+    "content", [{}, [], None, {"state_dict": {}}, {"state_dict": [], "epoch": 1, "global_step": 2}], ids=repr
+)
+def test_a_checkpoint_of_something_else_is_damaged(tmp_path, content):
+    for name in ("last.ckpt", "best.ckpt"):
+        torch.save(content, tmp_path / name)
+        with pytest.raises(DamagedFile, match=rf"{name}: damaged checkpoint \(.* (missing|not .*)\); fresh=true sets"):
+            load_checkpoint(tmp_path / name)
+
+
+def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
+    for fit in ("1" * 64, "2" * 64):
+        AtomicCheckpointIO(fit).save_checkpoint({"state_dict": {}, "epoch": 0, "global_step": 1}, tmp_path / fit)
+    assert load_checkpoint(tmp_path / ("1" * 64), fit="1" * 64)["epoch"] == 0
+    with pytest.raises(DamagedFile, match=r"damaged checkpoint \(of another fit\); fresh=true"):
+        load_checkpoint(tmp_path / ("2" * 64), fit="1" * 64)
+
+
+def test_a_bomb_and_a_pipe_are_no_checkpoints(tmp_path):
+    with zipfile.ZipFile(tmp_path / "best.ckpt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("archive/data.pkl", bytes(10**7))
+    with pytest.raises(DamagedFile, match="best.ckpt: damaged checkpoint .it is packed"):
+        load_checkpoint(tmp_path / "best.ckpt")
+    os.mkfifo(tmp_path / "last.ckpt")
+    with pytest.raises(DamagedFile, match="last.ckpt: damaged checkpoint .*no regular file"):
+        load_checkpoint(tmp_path / "last.ckpt")
 
 
 def test_a_damaged_checkpoint_is_named_with_the_way_out(tmp_path):

@@ -28,7 +28,7 @@ class Basic:
             Mistake: if another process, or the cluster, is at it.
         """
         from latent_lab.heartbeat import run_followed
-        from latent_lab.jobs import run_unit
+        from latent_lab.jobs import in_a_line, run_unit
 
         if sum(len(unit.jobs) for unit in plan.units) == 1:
             for unit in plan.units:
@@ -41,5 +41,5 @@ class Basic:
                 try:
                     run_followed(unit, logging, Status(folder, task.number, unit.fit.label))
                 except Exception as error:  # of a fit that others require: what fails in a job is in its result
-                    print(f"{unit.fit.name}: {type(error).__name__}: {error}")
+                    print(f"{unit.fit.name}: {in_a_line(error, folder)}")
         return True

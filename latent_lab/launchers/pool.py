@@ -126,7 +126,7 @@ class Pool:
             self._say(f"[{worker.number + 1}] {line}")
             if worker.task is not None:
                 log = self.folder / written_plan.FOLDER / "logs" / f"{worker.task.number}.log"
-                with open(log, "a", encoding="utf-8") as file:
+                with contextlib.suppress(OSError), open(log, "a", encoding="utf-8") as file:  # it is said above
                     file.write(f"{line}\n")
 
     def _ended(self, worker: Worker) -> None:
