@@ -10,14 +10,30 @@ command, 1 if a job failed.
 import sys
 from pathlib import Path
 
-from latent_lab.command import print_page, read_command
-from latent_lab.mistakes import Mistake, fail
+from latent_lab.stopping import heeded, told
 from latent_lab.terminal import speak_plainly
+
+GOES_ON = "interrupted: nothing is lost, the same command goes on from the last epoch"
 
 
 def main() -> int:
-    """Reads the command, checks it whole, launches its plan, and shows what came of it."""
+    """Does what the command says; returns the exit code."""
     speak_plainly()
+    try:
+        with heeded():
+            return run()
+    except (SystemExit, KeyboardInterrupt) as stop:  # before there was anything to be written down
+        if isinstance(stop, SystemExit) and not told():
+            raise
+        print(GOES_ON)
+        return 1
+
+
+def run() -> int:
+    """Reads the command, checks it whole, launches its plan, and shows what came of it."""
+    from latent_lab.command import print_page, read_command
+    from latent_lab.mistakes import Mistake, fail
+
     try:
         command = read_command("train", sys.argv[1:])
         if command is None:
@@ -64,8 +80,14 @@ def main() -> int:
         fail(error, "train.py", code=1)
     from latent_lab import report
 
-    results = report.show(folder) if command.multirun else report.show_single(folder)
+    interrupted = interrupted or told()
+    if command.multirun:
+        results = report.show(folder)
+    else:
+        results = report.show_single(folder) if (folder / "result.json").exists() or not interrupted else []
     print(f"\ntensorboard --logdir {outputs}")
+    if interrupted:
+        print(GOES_ON)
     done = {result["job_name"] for result in results if result["status"] == "ok"}
     expected = {job.folder.name for unit in planned.units for job in unit.jobs}
     return 1 if interrupted or expected - done else 0

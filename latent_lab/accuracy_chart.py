@@ -4,6 +4,7 @@ error, so that 98.2 and 98.5 are told apart where others are at 75."""
 import math
 from typing import TYPE_CHECKING
 
+from latent_lab.escaping import in_chart
 from latent_lab.head_table import Block, Head
 from latent_lab.references import Reference
 from latent_lab.results import Spread
@@ -48,7 +49,7 @@ def accuracy_figure(tables: list[Block]) -> "Figure | None":
         _scale(axes, block, quoted)
         _draw_heads(axes, block, colours, styles)
         _draw_published(axes, block, quoted)
-        axes.set_title(block.dataset)
+        axes.set_title(in_chart(block.dataset))
     handles = _legend(heads, colours, styles) + _legend_of_bars(tables)
     figure.legend(handles=handles, loc="outside right center", fontsize=7, frameon=False)
     return figure
@@ -98,7 +99,7 @@ def _draw_heads(axes: "Axes", block: Block, colours: dict[str, str], styles: dic
             color=colours.get(head.name, "0.7"),
             linestyle=styles[head.model],
             marker=MARKERS.get(head.supervision, OTHER_MARKER),
-            label=f"{head.name} on {head.model}",
+            label=in_chart(f"{head.name} on {head.model}"),
             markersize=4,
             linewidth=1.1,
             elinewidth=0.7,
@@ -142,13 +143,14 @@ def _legend(heads: list[Head], colours: dict[str, str], styles: dict[str, str]) 
     """What colours, line styles and markers mean."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=colour, lw=2, label=name) for name, colour in colours.items()]
+    handles = [Line2D([], [], color=colour, lw=2, label=in_chart(name)) for name, colour in colours.items()]
     if more := len({head.name for head in heads} - colours.keys()):
         handles.append(Line2D([], [], color="0.7", lw=2, label=f"{more} more"))
-    handles += [Line2D([], [], color="0.2", ls=style, label=f"codes of {model}") for model, style in styles.items()]
+    for model, style in styles.items():
+        handles.append(Line2D([], [], color="0.2", ls=style, label=in_chart(f"codes of {model}")))
     for saw in dict.fromkeys(head.supervision for head in heads):
         marker = MARKERS.get(saw, OTHER_MARKER)
-        handles.append(Line2D([], [], color="0.2", ls="", marker=marker, markersize=4, label=saw))
+        handles.append(Line2D([], [], color="0.2", ls="", marker=marker, markersize=4, label=in_chart(saw)))
     return [*handles, Line2D([], [], color="0.55", ls="", marker=PUBLISHED, markersize=4, label="published")]
 
 

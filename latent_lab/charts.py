@@ -4,11 +4,26 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callbacks.drawing.loss_charts import losses_figure as losses_figure
+from callbacks.drawing import loss_charts
 from latent_lab.accuracy_chart import accuracy_figure as accuracy_figure
+from latent_lab.escaping import in_chart
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws: a table needs none
     from matplotlib.figure import Figure
+
+
+def losses_figure(histories: dict[str, dict]) -> "Figure | None":
+    """:func:`callbacks.drawing.loss_charts.losses_figure` of histories from files, which have null where a number was
+    not finite."""
+    return loss_charts.losses_figure({title: _with_nan(history) for title, history in histories.items()})
+
+
+def _with_nan(content):
+    if isinstance(content, dict):
+        return {key: _with_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_with_nan(value) for value in content]
+    return math.nan if content is None else content
 
 
 def panels_figure(panels: list[tuple[dict, Path]]) -> "Figure | None":
@@ -52,4 +67,4 @@ def panels_figure(panels: list[tuple[dict, Path]]) -> "Figure | None":
 
 def _named(settings: dict, keys: list[str]) -> str:
     """The values of some settings, a line each: ``lr_critic 0.001``."""
-    return "\n".join(f"{key.rpartition('.')[2]} {settings.get(key)}" for key in keys)
+    return "\n".join(in_chart(f"{key.rpartition('.')[2]} {settings.get(key)}") for key in keys)

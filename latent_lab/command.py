@@ -8,30 +8,29 @@ composition for each combination of groups, and the plain values put into it.
 """
 
 import itertools
-import os
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from hydra import initialize_config_dir
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Transformer, ValueType
 from hydra.errors import HydraException
 from hydra.initialize import get_gh_backup, restore_gh_from_backup
 
 from latent_lab.composition import CONF, Composer
 from latent_lab.mistakes import Mistake
+from latent_lab.words import TEXTS, as_text, is_text, parse
+from latent_lab.words import quoted as quoted
 
 ALWAYS_NAMED = (  # in the name of a sweep's job
     "model", "dataset", "classifier", "spread", "transductive", "n_labels", "label_seed", "seed",
 )  # fmt: skip
-TEXTS = ("sweep", "paths.data", "paths.outputs", "run", "fit")  # names and folders, whatever characters are in them
 HEEDED = ("hydra.mode", "hydra.job_logging.", "hydra/job_logging", "hydra/launcher", "hydra.launcher.", "hydra/sweeper")
 
 
@@ -79,6 +78,8 @@ def read_command(config_name: str, arguments: list[str]) -> Command | None:
         Mistake: unknown or misspelt group, option or key, or a value of the wrong kind.
     """
     flags = _read_flags(arguments)
+    if garbled := [word for word in flags.overrides if not is_text(word)]:
+        raise Mistake(f"{garbled[0]}: no text in this system's encoding, {sys.getfilesystemencoding()}")
     words = [as_text(word) for word in flags.overrides]
     with _own_hydra():
         overrides = [parse(word) for word in words]
@@ -211,43 +212,3 @@ def print_page(config_name: str) -> None:
         _run_hydra(flags, get_args_parser(), lambda config: None, config_path=str(CONF), config_name=config_name)
     except SystemExit as stop:  # Hydra has said why
         raise SystemExit(2 if stop.code else 0) from None
-
-
-def as_text(word: str) -> str:
-    """``key=value`` of a name or a folder with the value in quotes: to Hydra a plain string, whatever is in it."""
-    key, equals, value = word.partition("=")
-    if not equals or key not in TEXTS or value == "null" or value[:1] in ("'", '"'):
-        return word
-    if key == "sweep" and "," in value:
-        return word
-    return quoted(f"{key}={os.path.expanduser(value)}")
-
-
-def quoted(word: str) -> str:
-    """``key=value`` with the value as a string of Hydra's grammar."""
-    key, _, value = word.partition("=")
-    value = re.sub(r"(\\+)(?=$|')", r"\1\1", value)  # before a quote, a backslash would swallow it
-    return f"{key}='" + value.replace("'", "\\'").replace("${", "\\${") + "'"
-
-
-def parse(word: str) -> Override:
-    """One override, in Hydra's grammar."""
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    if not word.startswith("="):
-        with suppress(HydraException):
-            return parser.parse_overrides([word])[0]
-    key, equals, value = word.partition("=")
-    if not equals or not key:
-        raise Mistake(f"can't read '{word}'; settings are given as key=value")
-    if (
-        re.fullmatch(r"[\w.@/+~-]+", key)
-        and re.search(r"[/\\~]|[^\x00-\x7f]", value)
-        and not re.search(r"['\"]", value)
-    ):
-        paths = [quoted(f"={os.path.expanduser(path)}")[1:] for path in value.split(",")]
-        with suppress(HydraException):  # paths, whatever characters are in them but commas
-            return parser.parse_overrides([f"{key}={','.join(paths)}"])[0]
-    raise Mistake(
-        f"can't read '{word}': a value with brackets, quotes, braces, colons or equal signs is put in quotes of its "
-        f"own: \"{key}='...'\""
-    )

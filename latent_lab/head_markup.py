@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from latent_lab import head_table
+from latent_lab.escaping import in_latex, in_markdown, one_line
 from latent_lab.head_table import Block, Line
 from latent_lab.references import sources
 
@@ -21,10 +22,6 @@ PAIRED = (
     "largest half-width of their 95 % intervals (Student's t) over pairs, draws and seeds: within it none is shown. "
     "Transductive heads are compared with each other only."
 )
-LATEX_CHARACTERS = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "|": r"$|$",
-}  # fmt: skip
 
 
 def caption(block: Block, split: str) -> str:
@@ -48,15 +45,15 @@ def markdown(tables: list[Block], split: str) -> list[str]:
     """
     text = []
     for block in tables:
-        text += [f"**{_markdown_cell(block.dataset)}**", "", *markdown_table(head_table.header(block), _cells(block))]
-        text += ["", caption(block, split), ""]
+        text += [f"**{in_markdown(block.dataset)}**", "", *_table(head_table.header(block), _cells(block))]
+        text += ["", in_markdown(caption(block, split)), ""]
     text += [WORDS, ""]
     if said := [line for block in tables for line in head_table.standing(block)]:
-        text += [PAIRED, "", *(f"- {line}" for line in said), ""]
+        text += [PAIRED, "", *(f"- {in_markdown(line)}" for line in said), ""]
     for title, listed in (("Chosen by cross-validation", head_table.chosen), ("Warnings", head_table.warnings)):
         if said := [line for block in tables for line in listed(block)]:
             text += [f"{title}, how often in brackets:" if listed is head_table.chosen else f"{title}:", ""]
-            text += [*(f"- {line}" for line in said), ""]
+            text += [*(f"- {in_markdown(line)}" for line in said), ""]
     counts = sorted({count for block in tables for count in block.counts})
     if quoted := sources([block.dataset for block in tables if block.published], counts):
         text += ["Published:", "", *(f"- {line}" for line in quoted), ""]
@@ -65,18 +62,17 @@ def markdown(tables: list[Block], split: str) -> list[str]:
 
 def _cells(block: Block) -> list[list[str]]:
     return [
-        [f"**{_markdown_cell(cell)}**" if number in line.bold else _markdown_cell(cell)
-         for number, cell in enumerate(line.cells)]
+        [f"**{cell}**" if number in line.bold else cell for number, cell in enumerate(map(in_markdown, line.cells))]
         for line in head_table.lines(block)
-    ]  # fmt: skip
-
-
-def _markdown_cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    ]
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """A table as lines of Markdown."""
+    """A table of plain text as lines of Markdown."""
+    return _table([*map(in_markdown, header)], [[*map(in_markdown, cells)] for cells in rows])
+
+
+def _table(header: list[str], rows: list[list[str]]) -> list[str]:
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return lines + ["| " + " | ".join(cells) + " |" for cells in rows]
 
@@ -86,9 +82,9 @@ def latex(tables: list[Block], split: str) -> str:
     text = [r"% \usepackage{booktabs}"]
     for block in tables:
         found = head_table.lines(block)
-        text += ["", r"\begin{table}", r"\centering", rf"\caption{{{_latex(caption(block, split))}}}"]
+        text += ["", r"\begin{table}", r"\centering", rf"\caption{{{in_latex(caption(block, split))}}}"]
         text += [rf"\begin{{tabular}}{{lll{'r' * len(block.counts)}}}", r"\toprule"]
-        text += [" & ".join(map(_latex, head_table.header(block))) + r" \\", r"\midrule"]
+        text += [" & ".join(map(in_latex, head_table.header(block))) + r" \\", r"\midrule"]
         text += [_latex_row(line) for line in found if not line.published]
         if any(line.published for line in found):
             text += [r"\midrule", *(_latex_row(line) for line in found if line.published)]
@@ -97,36 +93,37 @@ def latex(tables: list[Block], split: str) -> str:
 
 
 def _latex_row(line: Line) -> str:
-    cells = [rf"\textbf{{{_latex(c)}}}" if number in line.bold else _latex(c) for number, c in enumerate(line.cells)]
+    cells = map(in_latex, line.cells)
+    cells = [rf"\textbf{{{cell}}}" if number in line.bold else cell for number, cell in enumerate(cells)]
     return " & ".join(cells) + r" \\"
 
 
-def _latex(text: str) -> str:
-    return "".join(LATEX_CHARACTERS.get(character, character) for character in text)
-
-
 def csv_text(rows: list[dict]) -> str:
-    """Rows as CSV, with a column for every key that any of them has."""
+    """Rows as CSV, each a line, with a column for every key that any of them has."""
     out = io.StringIO()
     fields = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(out, fields, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(one_line, fields))
+    for row in rows:
+        cells = (row.get(key, "") for key in fields)
+        writer.writerow(one_line(cell) if isinstance(cell, str) else cell for cell in cells)
     return out.getvalue()
 
 
 def terminal_table(block: Block, narrow: bool) -> Table:
     """The table of a data set for a terminal; a narrow one has the means only."""
-    table = Table(title=f"{block.dataset}, accuracy %", title_justify="left")
+    table = Table(title=Text(one_line(f"{block.dataset}, accuracy %")), title_justify="left")
     for number, name in enumerate(head_table.header(block)):
         labels = number >= 3
         # the first three may break, so that no figure does
-        table.add_column(name, justify="right" if labels else "left", no_wrap=labels, overflow="fold")
+        table.add_column(Text(one_line(name)), justify="right" if labels else "left", no_wrap=labels, overflow="fold")
     quoted = False
     for line in head_table.lines(block, means_only=narrow):
         if line.published and not quoted:
             table.add_section()
             quoted = True
-        cells = [Text(cell, style="bold" if number in line.bold else "") for number, cell in enumerate(line.cells)]
+        cells = [
+            Text(one_line(cell), style="bold" if number in line.bold else "") for number, cell in enumerate(line.cells)
+        ]
         table.add_row(*cells, style="dim" if line.published else "")
     return table

@@ -7,6 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from latent_lab.escaping import visible
+
+
+def _made_visible(record: logging.LogRecord) -> bool:
+    """What is said in a log may be another's words: an error's message can't move a terminal's cursor."""
+    record.msg, record.args = visible(record.getMessage()), None
+    return True
+
 
 @contextlib.contextmanager
 def logs_into(folder: Path, config: dict) -> Iterator[None]:
@@ -25,6 +33,8 @@ def logs_into(folder: Path, config: dict) -> Iterator[None]:
     root = logging.getLogger()
     if config:
         logging.config.dictConfig(placed(config))
+        for handler in root.handlers:
+            handler.addFilter(_made_visible)
     try:
         yield
     finally:

@@ -3,6 +3,8 @@
 import difflib
 import sys
 
+from latent_lab.escaping import one_line
+
 
 class Mistake(ValueError):
     """The user's; its message is the one line that is printed."""
@@ -10,7 +12,7 @@ class Mistake(ValueError):
 
 def fail(message: object, program: str, code: int = 2) -> None:
     """Ends the process as a mistake of the user does: one line, exit code 2."""
-    print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"{program}: {one_line(' '.join(str(message).split()))}", file=sys.stderr)
     raise SystemExit(code)
 
 

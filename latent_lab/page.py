@@ -10,6 +10,7 @@ import math
 import shlex
 from pathlib import Path
 
+from latent_lab.escaping import one_line
 from latent_lab.mistakes import Mistake
 from latent_lab.storage import write_text
 
@@ -81,7 +82,7 @@ def _order(value: str | None) -> tuple:
 def _command(values: dict[str, list]) -> str:
     words = [key if of == [None] else f"{key}={_listed(of)}" for key, of in values.items()]
     multirun = " -m" * any(len(of) > 1 for of in values.values())
-    return f"python train.py{multirun} " + " ".join(shlex.quote(word) for word in words)
+    return one_line(f"python train.py{multirun} " + " ".join(shlex.quote(word) for word in words))
 
 
 def _listed(values: list) -> str:

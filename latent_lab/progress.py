@@ -1,18 +1,21 @@
 """How the tasks of a written plan are getting on, as whoever asks can tell. It imports no torch."""
 
+import contextlib
 import time
 from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from latent_lab import written_plan
+from latent_lab.escaping import visible
 from latent_lab.folders import timestamp
 from latent_lab.launchers import slurm_queue
 from latent_lab.launchers.driving import submitted
 from latent_lab.place import alive, in_short, place
-from latent_lab.storage import read_json, write_json
+from latent_lab.storage import DamagedFile, NoSpace, read_json, write_json
 from latent_lab.written_plan import Task
 
 EVERY = 2.0  # seconds between two writings while a fit trains
@@ -42,9 +45,10 @@ class Status:
         return time.monotonic() - self._written > EVERY
 
     def write(self, **fields) -> None:
-        """Adds fields."""
+        """Adds fields; where the disk is full, nobody is told, and the task goes on."""
         self.content |= fields | {"updated": time.time()}
-        write_json(self.file, self.content)
+        with contextlib.suppress(NoSpace):
+            write_json(self.file, self.content)
         self._written = time.monotonic()
 
 
@@ -73,8 +77,7 @@ def states(folder: Path) -> list[dict]:
     tasks = written_plan.read_tasks(folder).all.values()
     cluster = submitted(folder)
     queued = slurm_queue.queued(cluster["arrays"]) if cluster else None
-    file = folder / written_plan.FOLDER / "driver.json"
-    driven = file.exists() and alive(read_json(file)) is not False
+    driven = _driven(folder / written_plan.FOLDER / "driver.json")
     found = []
     for task in tasks:
         status = written_plan.read_status(folder, task.number)
@@ -85,6 +88,14 @@ def states(folder: Path) -> list[dict]:
         found.append(status | {"state": state, "task": task.number, "unit": task.unit, "jobs": task.end - task.first,
                                "queue": (queued or {}).get(task.number)})  # fmt: skip
     return found
+
+
+def _driven(file: Path) -> bool:
+    """Whether the process that drives a sweep may be alive."""
+    try:
+        return file.exists() and alive(read_json(file)) is not False
+    except DamagedFile:
+        return True
 
 
 def _on_cluster(said: str | None, queued: str | None) -> str:
@@ -142,11 +153,12 @@ def _show_table(folder: Path, tasks: list[dict]) -> None:
     numbered = written_plan.read_tasks(folder).all
     for task in sorted(tasks, key=lambda task: task["state"] not in ("failed", "killed"))[:MOST_LINES]:
         said = (task.get("error") or "").splitlines()[:1]
-        table.add_row(
-            str(task["task"]), task["state"], "\n".join([in_words(task), *said]),
-            in_short(task) if "host" in task else "", str(log_of(folder, numbered[task["task"]], task) or ""),
+        cells = (
+            task["task"], task["state"], "\n".join([in_words(task), *said]),
+            in_short(task) if "host" in task else "", log_of(folder, numbered[task["task"]], task) or "",
         )  # fmt: skip
-    Console(width=None if Console().is_terminal else 180, markup=False, highlight=False).print(table)
+        table.add_row(*(Text(visible(str(cell))) for cell in cells))
+    Console(width=None if Console().is_terminal else 180).print(table)
     if len(tasks) > MOST_LINES:
         print(f"... and {len(tasks) - MOST_LINES} more")
 

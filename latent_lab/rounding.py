@@ -17,12 +17,23 @@ PLAIN = range(-4, 6)  # exponents of ten of the figures that are written without
 PERCENT_DECIMALS = 2  # one image of ten thousand
 
 
-def rounded(value: float) -> str:
+def rounded(value: float | None) -> str:
     """A figure alone: ``1246``, ``94.12``, ``0.01234``, ``1.234e-07``; whole numbers as they are, no figure as a dash.
 
     Anything else than a number, such as a truth value, is written as it is.
     """
-    return str(value) if isinstance(value, bool | int | str) or value is None else _with_spreads(value, ())
+    if value is None:
+        return NONE
+    return str(value) if isinstance(value, bool | int | str) else _with_spreads(value, ())
+
+
+def finite(content):
+    """Plain values as JSON has them: with None for each number that is not finite, at every depth."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def with_spreads(mean: float, spreads: Sequence[float], percent: bool = False) -> str:

@@ -1,10 +1,19 @@
-"""Being told to stop, by a launcher, or by Slurm ahead of a limit or a preemption."""
+"""Being told to stop, by a user's Ctrl-C, by a launcher, or by Slurm ahead of a limit or a preemption."""
 
 import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 STOPPED = 75  # EX_TEMPFAIL, the exit code of a process that was told to stop and has written that down
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
-_told: list[int] = []
+AGAIN = 5.0  # seconds after which a user may have to say it again: what was interrupted has been written down by then
+# Who is interrupted in the middle of these leaves a lock taken, or half a module; TensorBoard's writer waits for ever.
+NOT_IN = ("threading", "queue", "logging", "tensorboard", "torch.utils.tensorboard", "importlib", "_frozen_importlib")
+PATIENCE, LOOK = 1.0, 0.01  # seconds that such a moment is waited for to pass, and between looks
+_told: list[float] = []  # when
 
 
 def heed() -> None:
@@ -13,14 +22,69 @@ def heed() -> None:
         signal.signal(signum, _stop)
 
 
+@contextmanager
+def heeded() -> Iterator[None]:
+    """Within it Ctrl-C is a ``KeyboardInterrupt`` and any other signal a ``SystemExit``, and what follows within five
+    seconds disturbs no writing down. A signal that is ignored, as a shell has its background processes do, stays so;
+    all are after one that was heeded, for the process is about to end."""
+    _told.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: handler for signum in SIGNALS if (handler := signal.getsignal(signum)) != signal.SIG_IGN}
+    try:
+        for signum in before:
+            signal.signal(signum, _stop_at_first)
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, signal.SIG_IGN if _told else handler or signal.SIG_DFL)
+
+
+def told() -> bool:
+    """Whether there was a signal: what fails then has not failed, whatever error an interruption was made of."""
+    return bool(_told)
+
+
 def require_not_told() -> None:
     """Raises SystemExit again if there was a signal: Python drops an exception that comes while it clears up (in a
     ``__del__``, in a callback of C)."""
     if _told:
+        _look_again_in(0)
         raise SystemExit(STOPPED)
 
 
-def _stop(signum: int, _) -> None:
+def _stop(_, frame: FrameType | None) -> None:
     if not _told:
-        _told.append(signum)
-        raise SystemExit(STOPPED)
+        _told.append(time.monotonic())
+        _raise_at_a_good_moment(SystemExit(STOPPED), frame)
+
+
+def _stop_at_first(signum: int, frame: FrameType | None) -> None:
+    if not _told or time.monotonic() - _told[-1] > AGAIN:
+        _told.append(time.monotonic())
+        stop = KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(STOPPED)
+        _raise_at_a_good_moment(stop, frame)
+
+
+def _raise_at_a_good_moment(stop: BaseException, frame: FrameType | None) -> None:
+    if hasattr(signal, "setitimer") and time.monotonic() - _told[-1] < PATIENCE and _is_bad(frame):
+        signal.signal(signal.SIGALRM, lambda _, later: _raise_at_a_good_moment(stop, later))
+        _look_again_in(LOOK)
+    else:
+        raise stop
+
+
+def _is_bad(frame: FrameType | None) -> bool:
+    """Whether a frame, or one that called it, is in a module of ``NOT_IN``."""
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name.startswith(NOT_IN):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _look_again_in(seconds: float) -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)

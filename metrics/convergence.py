@@ -4,7 +4,7 @@ Its averaged generator is *near* in a frame if each score is within its limit (:
 these are). How far a score has come is told by its *excess*, 0 at what the data themselves score and 1 at the limit; a
 frame's is that of its worst score. The frames of the fit's last quarter are judged (at least three). It has
 
-    diverged    if the last frame's points or gradients are not finite
+    diverged    if the last frame's points, the averaged generator's, or the critic's gradients there are not finite
     converged   if it is near in all of them: since the first frame from which on it is near in all
     drifted     if it is near in all of them, but since it is, one score's excess rose by a third, steadily, over the
                 last quarter of all frames, the last half, or all; or if it is not, and its excess rose steadily
@@ -48,7 +48,7 @@ VANISHED = 1e-3  # gradients, in their longest mean
 SHORT = 0.25
 
 HEADS = {
-    "diverged": "diverged, its points are no numbers any more",
+    "diverged": "diverged, {lost} are not finite any more",
     "converged": "converged, within all limits from update {since} on",
     "drifted": "not converged, it drifts away",
     "collapsed": "not converged, it misses modes or stretches",
@@ -58,6 +58,11 @@ HEADS = {
     "left": "not converged, it was within all limits until update {until} and left them",
     "oscillated": "not converged, it oscillates (within all limits in {near} of the last {judged} frames)",
     "stayed": "not converged, and it comes no nearer",
+}
+LOST = {  # scores that are no numbers where something else is none
+    "w1": "its points",
+    "w1_averaged": "the averaged generator's points",
+    "gradient": "the critic's gradients at its points",
 }
 LOWER = "lower the rates (model.lr_generator first), or let them decay (model.lr_decay=cosine)"
 ADVICE = {
@@ -129,7 +134,8 @@ def convergence(
     since = updates[start] if state == "converged" else None
     until = updates[near[-1]] if near else None
     inside = sum(value <= 1 for value in worst[-count:])
-    head = HEADS[state].format(since=since, until=until, near=inside, judged=count)
+    lost = " and ".join(_lost(judged[-1]))
+    head = HEADS[state].format(since=since, until=until, near=inside, judged=count, lost=lost)
     figures = [
         _figure(name, last[name], last_bounds[name], [found[name] for found in lately], name in drifting)
         for name in bounds
@@ -174,7 +180,7 @@ def _rank_correlation(values: list[float]) -> float:
 
 
 def _state(judged: list[dict], excesses: list[dict], worst: list[float], longest: float) -> str:
-    if not math.isfinite(judged[-1]["w1"] + judged[-1]["gradient"]):
+    if _lost(judged[-1]):
         return "diverged"
     near = [value <= 1 for value in worst]
     if all(near):
@@ -195,6 +201,11 @@ def _state(judged: list[dict], excesses: list[dict], worst: list[float], longest
         return "drifted"
     learning = [frame["js"] for frame in judged]
     return "oscillated" if any(near) or _swings(worst) or _swings(learning) else "stayed"
+
+
+def _lost(frame: dict[str, float]) -> list[str]:
+    """What of a frame is not finite, in words."""
+    return [words for name, words in LOST.items() if not math.isfinite(frame[name])]
 
 
 def _drifts(excesses: list[float], count: int) -> bool:

@@ -1,14 +1,18 @@
 """Fits that end before their time, by a kill or a signal, and two commands at once: each a process of its own."""
 
+import contextlib
 import os
+import queue
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from conftest import SMALL_GAN, SMALL_PLANE, Started, fits, results
+from conftest import ON_CPU, SMALL_GAN, SMALL_PLANE, Started, fits, results, run
+from latent_lab import stopping
 
 SEMI_SUPERVISED = ["n_labels=50", "dataset.batch_size=100", "dataset.labelled_batch_size=20"]
 NETWORKS = ["model.classifier_hidden=[8]", "model.encoder_hidden=[8]", "model.decoder_hidden=[8]"]
@@ -102,7 +106,101 @@ def test_a_signal_ends_in_exit_code_1_and_a_result_that_says_so(tmp_path):
     assert started.wait() == 1, started.said
     (result,) = results(tmp_path / "runs").values()
     assert result["status"] == "interrupted" and result["error"] == "interrupted"
-    assert "\ninterrupted: interrupted\n" in started.said
+    assert started.said.endswith("\ninterrupted: nothing is lost, the same command goes on from the last epoch\n")
+    assert "interrupted: interrupted" not in started.said
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.02, pytest.param(0.2, marks=pytest.mark.slow)])
+def test_ctrl_c_twice_as_training_starts_is_written_down_once(tmp_path, gap):
+    """The second comes while the first is written down, or while the process ends."""
+    started = Started(tmp_path, *VAE, "trainer.max_epochs=4000")
+    deadline = time.monotonic() + 120
+    while "trains anew" not in started.said and time.monotonic() < deadline:
+        time.sleep(0.003)
+    for _ in range(2):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.kill(started.process.pid, signal.SIGINT)
+        time.sleep(gap)
+    assert started.wait() == 1, started.said
+    (result,) = results(tmp_path / "runs").values()
+    assert (result["status"], result["error"]) == ("interrupted", "interrupted"), started.said
+    assert "Traceback" not in started.said
+
+
+@pytest.fixture
+def handlers():
+    before = {signum: signal.getsignal(signum) for signum in stopping.SIGNALS}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+    stopping._told.clear()
+
+
+def test_of_signals_in_quick_succession_the_first_counts(handlers, monkeypatch):
+    with stopping.heeded():
+        assert not stopping.told()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        for signum in stopping.SIGNALS:
+            signal.raise_signal(signum)  # disturbs nothing
+        assert stopping.told()
+        monkeypatch.setattr(stopping, "AGAIN", 0.0)
+        with pytest.raises(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)  # nor does one while the process ends
+
+
+def test_a_signal_that_comes_while_a_lock_is_taken_waits_for_its_end(handlers):
+    """As TensorBoard's, whose writer would wait for ever for what was not put into its queue."""
+    took: list[float] = []
+
+    class Slow(queue.Queue):
+        def _put(self, item):
+            signal.raise_signal(signal.SIGINT)
+            start = time.monotonic()
+            while time.monotonic() - start < 0.1:
+                pass
+            took.append(time.monotonic() - start)
+            super()._put(item)
+
+    waiting = Slow()
+    with pytest.raises(KeyboardInterrupt), stopping.heeded():
+        waiting.put(1)
+        time.sleep(5)
+    assert took[0] >= 0.1 and waiting.get(timeout=1) == 1
+
+
+def test_it_does_not_wait_for_what_does_not_end(handlers):
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), stopping.heeded():
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+        queue.Queue().get(timeout=20)
+    assert 0.9 < time.monotonic() - start < 10
+
+
+def test_an_ignored_signal_stays_ignored_and_others_are_as_before(handlers):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.getsignal(signal.SIGTERM)
+    with stopping.heeded():
+        signal.raise_signal(signal.SIGINT)
+        assert not stopping.told()
+    assert signal.getsignal(signal.SIGTERM) == before and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_an_interruption_of_which_a_library_made_an_error_is_an_interruption(handlers, tmp_path, monkeypatch):
+    """And the jobs after it are not begun."""
+
+    def makes_an_error(*_):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except BaseException as interruption:
+            raise KeyError("a library's own") from interruption
+
+    monkeypatch.setattr("latent_lab.jobs.find_or_train", makes_an_error)
+    words = ["-m", "model=vae_mlp", "dataset=digits", "n_labels=20", "label_seed=0,1", "sweep=s", *ON_CPU]
+    assert run("train", *words, f"paths.outputs={tmp_path}") == 1
+    found = [(result["status"], result["error"]) for result in results(tmp_path).values()]
+    assert found == [("interrupted", "interrupted")]
 
 
 def test_of_a_sweep_that_is_interrupted_what_was_done_is_done_and_what_was_not_is_not_marked(tmp_path):

@@ -1,12 +1,13 @@
 """Figures as people read them: no digit before the point is lost, and a spread's decimals are its mean's."""
 
+import json
 import math
 import re
 
 import numpy as np
 import pytest
 
-from latent_lab.rounding import rounded, with_spreads
+from latent_lab.rounding import finite, rounded, with_spreads
 
 NAN, INF = math.nan, math.inf
 
@@ -17,7 +18,7 @@ NAN, INF = math.nan, math.inf
         (1245.83, "1246"), (123456.7, "123457"), (94.1234, "94.12"), (-94.7449, "-94.74"), (0.0123449, "0.01234"),
         (0.99996, "1.000"), (9999.6, "10000"), (1e-5, "1.000e-05"), (1.23456e-7, "1.235e-07"), (3e7, "3.000e+07"),
         (0.0, "0.0"), (-0.0, "0.0"), (5e-324, "4.941e-324"), (1.7e308, "1.700e+308"), (NAN, "-"), (INF, "inf"),
-        (-INF, "-inf"), (1234567890, "1234567890"), (0, "0"), (True, "True"), (None, "None"), ("gpu", "gpu"),
+        (-INF, "-inf"), (1234567890, "1234567890"), (0, "0"), (True, "True"), (None, "-"), ("gpu", "gpu"),
         (9.9999e-5, "0.0001000"), (np.float64(1245.83), "1246"), (np.float32(0.25), "0.2500"),
     ],
 )  # fmt: skip
@@ -80,3 +81,10 @@ def test_what_is_written_is_what_was_measured():
         assert abs(float(found[0]) * scale - mean) <= half + 1e-9 * abs(mean), (text, mean)
         assert abs(float(found[1]) * scale - spread) <= min(half, 0.051 * spread) + 1e-9 * spread, (text, spread)
         assert len(re.sub(r"\D", "", text)) < 25, text
+
+
+def test_json_has_no_number_that_is_not_finite():
+    content = {"a": [1.0, NAN, (INF, -INF)], "b": {"c": NAN, "d": True, "e": 3, "f": "nan"}, "g": None}
+    found = finite(content)
+    assert found == {"a": [1.0, None, [None, None]], "b": {"c": None, "d": True, "e": 3, "f": "nan"}, "g": None}
+    json.dumps(found, allow_nan=False)
