@@ -1,13 +1,17 @@
 """The tables and charts of a sweep: a pure function of the files in its folder, so they can be rebuilt at any time,
 with one job lost as with all present. It imports no torch: ten thousand results are read in seconds."""
 
+import contextlib
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from latent_lab import charts
+from latent_lab.escaping import as_code, in_chart, in_markdown, one_line
 from latent_lab.head_markup import OVER, csv_text, latex, markdown, markdown_table, terminal_table
 from latent_lab.head_table import Block, blocks, standing, tidy
 from latent_lab.results import (
@@ -16,14 +20,16 @@ from latent_lab.results import (
     headline,
     in_words,
     kinds,
+    read_result,
     read_results,
     repeats,
+    require_as_written,
     settings,
     supervision,
     varying,
 )
 from latent_lab.rounding import rounded
-from latent_lab.storage import read_json, write_atomically, write_text
+from latent_lab.storage import DamagedFile, NoSpace, read_json, write_atomically, write_text
 
 FEW_LABELS = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
 MOST_LINES = 40  # of failures and statements in a terminal; results.md has them all
@@ -53,15 +59,15 @@ def build(folder: Path) -> list[dict]:
     results = read_results(folder)
     heads = [(kind, of) for kind in kinds(results) if (of := heads_of(kind))]
     histories = {
-        result["job_name"]: read_json(folder / result["job_name"] / "history.json")
+        in_chart(result["job_name"]): read_json(file)
         for result in results
-        if (folder / result["job_name"] / "history.json").exists()
+        if (file := _left(folder, result, "history.json"))
     }
-    panels = [(settings(r), folder / r["job_name"] / "panel.png") for r in results if r["status"] == "ok"]
+    panels = [(settings(r), file) for r in results if r["status"] == "ok" and (file := _left(folder, r, "panel.png"))]
     figures = {
         "accuracy": charts.accuracy_figure([block for _, of in heads for block in of]),
         "losses": charts.losses_figure(histories),
-        "panels": charts.panels_figure([(values, path) for values, path in panels if path.exists()]),
+        "panels": charts.panels_figure(panels),
     }
     figures = {name: figure for name, figure in figures.items() if figure is not None}
     for name, figure in figures.items():
@@ -74,7 +80,18 @@ def build(folder: Path) -> list[dict]:
         )
         write_text(folder / "heads.tex", "\n".join(latex(of, _split(kind)) for kind, of in heads))
     write_text(folder / "results.md", _markdown(folder, results, list(figures)))
+    from latent_lab import html_report  # made of the same results
+
+    html_report.write_sweep_page(folder, results)
     return results
+
+
+def _left(folder: Path, result: dict, name: str) -> Path | None:
+    """A file that a job left, if it is as the job left it: a table does without one that was damaged since."""
+    file = folder / result["job_name"] / name
+    with contextlib.suppress(DamagedFile):
+        require_as_written(file, result)
+        return file if file.is_file() else None
 
 
 def _csv(results: list[dict]) -> str:
@@ -90,15 +107,14 @@ def _csv(results: list[dict]) -> str:
 
 
 def _markdown(folder: Path, results: list[dict], figures: list[str]) -> str:
-    lines = [f"# {folder.name}", "", *tables(results)]
-    failures = [f"- `{r['job_name']}`: {r.get('error')}" for r in results if r["status"] != "ok"]
+    lines = [f"# {in_markdown(folder.name)}", "", *tables(results)]
+    failures = [f"- {as_code(r['job_name'])}: {in_markdown(r.get('error'))}" for r in results if r["status"] != "ok"]
     lines += ["", "Not done:", *failures] if failures else []
     for name in figures:
         lines += ["", f"![{name}]({name}.png)"]
     for result in results:
-        report = folder / result["job_name"] / "report.md"
-        if result["status"] == "ok" and report.exists():
-            lines += ["", f"## {result['job_name']}", "", _embedded(report, result["job_name"])]
+        if result["status"] == "ok" and (report := _left(folder, result, "report.md")):
+            lines += ["", f"## {in_markdown(result['job_name'])}", "", _embedded(report, result["job_name"])]
     return "\n".join(lines) + "\n"
 
 
@@ -140,64 +156,90 @@ def _of_spreads(over: list[str], rows: list[dict]) -> str:
 
 
 def _embedded(report: Path, job: str) -> str:
-    """A job's own part of the report, its pictures found from the folder above."""
-    return re.sub(r"\]\((?=[\w.-]+\))", f"]({job}/", report.read_text(encoding="utf-8").rstrip())
+    """A job's own part of the report, its pictures found from the folder above; whoever wrote it, it is no HTML."""
+    text = re.sub(r"(?<!\\)<", r"\\<", report.read_text(encoding="utf-8", errors="replace").rstrip())
+    folder = quote(job.encode(errors="surrogateescape"), safe="=,+~")
+    return re.sub(r"\]\((?=[\w.-]+\))", lambda _: f"]({folder}/", text)
 
 
 def show(folder: Path) -> list[dict]:
     """Builds a sweep's tables and prints them; returns the results."""
     try:
         results = build(folder) if folder.is_dir() else []
-    except PermissionError:  # another user's
+    except (OSError, NoSpace) as error:  # another user's, or a full disk
         results = read_results(folder)
-        print(f"{folder}: can't be written, so its tables are as they were")
-    print(f"\n{folder}")
+        print(one_line(f"{folder}: can't be written, so its tables are as they were ({error})"))
+    print(f"\n{one_line(folder)}")
     console = Console(width=None if Console().is_terminal else 140)
     narrow = ["precision %", "recall %"] if console.width < 110 else []  # results.md has them all
     for kind in kinds(results):
         heads = heads_of(kind)
         if any(len(block.rows) > 1 for block in heads):
             for block in heads:
-                console.print(terminal_table(block, narrow=console.width < 110))
+                table = terminal_table(block, narrow=False)
+                wide = console.measure(table, options=console.options.update(max_width=1000)).maximum > console.width
+                console.print(terminal_table(block, narrow=True) if wide else table)
             for line in (line for block in heads for line in standing(block)):
-                console.print(line, markup=False, highlight=False)
+                console.print(Text(one_line(line)))
             continue
         header, rows, _ = _table(kind)
         table = Table()
         for name in header:
             if name not in narrow:
                 numeric = name.endswith("%") or name in headline(kind[0])
-                table.add_column(name, justify="right" if numeric else "left", no_wrap=name.endswith("%"))
+                table.add_column(
+                    Text(one_line(name)), justify="right" if numeric else "left", no_wrap=name.endswith("%")
+                )
         for cells in rows:
-            table.add_row(*(cell for name, cell in zip(header, cells, strict=True) if name not in narrow))
+            shown = [cell for name, cell in zip(header, cells, strict=True) if name not in narrow]
+            table.add_row(*(Text(one_line(cell)) for cell in shown))
         console.print(table)
     planned = (folder / "plan").is_dir()  # which knows more of jobs without a result
     said = [f"{r['status']}: {r['job_name']}: {r.get('error')}" for r in results
             if r["status"] != "ok" and not (planned and r.get("error") == NO_RESULT)]  # fmt: skip
     said += [f"{r['job_name']}: {r['statement']}" for r in results if r["status"] == "ok" and r.get("statement")]
     for line in said[:MOST_LINES]:
-        print(line)
+        print(one_line(line))
     if len(said) > MOST_LINES:
         print(f"... and {len(said) - MOST_LINES} more in results.md")
-    names = ("results.md", "results.csv", "heads.csv", "heads.tex", "accuracy.png", "losses.png", "panels.png")
-    print(f"tables and charts: {', '.join(str(folder / name) for name in names if (folder / name).exists())}")
+    names = (
+        "report.html",
+        "results.md",
+        "results.csv",
+        "heads.csv",
+        "heads.tex",
+        "accuracy.png",
+        "losses.png",
+        "panels.png",
+    )
+    there = ", ".join(one_line(folder / name) for name in names if (folder / name).exists())
+    print(f"tables and charts: {there}")
     return results
 
 
 def show_single(folder: Path) -> list[dict]:
     """Prints what a single job came to; returns its result in a list."""
-    path = folder / "result.json"
-    result = read_json(path) if path.exists() else {"status": "failed", "error": "no result"}
+    result = {"status": "failed", "error": "no result"}
+    if (folder / "result.json").exists():
+        try:
+            result = read_result(folder)
+        except DamagedFile as error:
+            result = {"status": "failed", "error": str(error)}
     if result["status"] == "ok":
-        print(f"\n{folder}")
+        print(f"\n{one_line(folder)}")
         table = Table()
         table.add_column("metric")
         table.add_column("value", justify="right")
         for name, value in result["metrics"].items():
-            table.add_row(name, rounded(value))
+            table.add_row(Text(one_line(name)), one_line(rounded(value)))
         Console().print(table)
         if result.get("statement"):
-            print(result["statement"])
-    else:
-        print(f"{result['status']}: {result.get('error')}")
+            print(one_line(result["statement"]))
+    elif result["status"] != "interrupted":  # of which there is no more to be said
+        print(one_line(f"{result['status']}: {result.get('error')}"))
+    if (folder / "result.json").exists():
+        from latent_lab import html_report
+
+        with contextlib.suppress(OSError, NoSpace):  # the job is done without its page
+            print(f"page: {one_line(html_report.write_job_page(folder))}")
     return [result | {"job_name": folder.name}]

@@ -68,7 +68,9 @@ class Classification(Analysis):
                     who = type(self).__name__
                     raise ValueError(f"{who}: {name}={asked}: the model learns from dataset.{name}={given}")
 
-    def _facts(self, supervision: str, labelled: np.ndarray, unlabelled: int, confusion: np.ndarray) -> dict[str, Any]:
+    def _facts(
+        self, fitted: Fitted, supervision: str, labelled: np.ndarray, unlabelled: int, confusion: np.ndarray
+    ) -> dict[str, Any]:
         """Who knew what, and what came of it; ``labelled`` are indices."""
         return {
             "labels": self.labels,
@@ -77,6 +79,7 @@ class Classification(Analysis):
             "unlabelled": unlabelled,
             "scored_on": self.score_on,
             "confusion": confusion.tolist(),
+            "class_names": list(fitted.datamodule.class_names),
         }
 
     @property

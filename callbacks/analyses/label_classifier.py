@@ -43,7 +43,7 @@ class LabelClassifier(Classification):
         seconds = time.perf_counter() - start
         labelled = draw_labels(data.labelled.targets.cpu().numpy(), self.n_labels, self.label_seed, self.labels)
         supervision = fitted.model.supervision
-        facts = self._facts(supervision, labelled, len(data.train.images) - self.n_labels, confusion)
+        facts = self._facts(fitted, supervision, labelled, len(data.train.images) - self.n_labels, confusion)
         figures = self._confusion(fitted, confusion)
         if self._drawn:
             caption = self._caption(fitted, type(fitted.model).__name__, supervision, metrics["accuracy"])

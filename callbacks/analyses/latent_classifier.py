@@ -110,7 +110,7 @@ class LatentClassifier(Classification):
         metrics, confusion = classification_metrics(predicted, codes[f"{self.split}_targets"], num_classes)
         seconds = time.perf_counter() - start
         unlabelled = getattr(self.classifier, "looked_at", int(np.sum(given.labels == UNLABELLED)))
-        facts = self._facts(self.supervision, given.labelled, unlabelled, confusion)
+        facts = self._facts(fitted, self.supervision, given.labelled, unlabelled, confusion)
         facts |= {"code_dims": int(codes["train_codes"].shape[1])}
         facts |= {name: said for name in ("chosen", "warning") if (said := getattr(self.classifier, name, None))}
         figures = self._confusion(fitted, confusion)

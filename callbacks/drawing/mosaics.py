@@ -160,10 +160,11 @@ def save_animation(
         image.putpalette(palette)
         return image
 
-    save_gif([indexed(epoch) for epoch in shown], path, milliseconds, hold)
+    save_gif([indexed(epoch) for epoch in shown], path, milliseconds, hold, "epochs " + " ".join(map(str, shown)))
 
 
-def save_gif(frames: list[Image.Image], path: Path, milliseconds: int, hold: int) -> None:
-    """Writes an endless GIF of frames that last so long each, the last one ``hold`` milliseconds."""
+def save_gif(frames: list[Image.Image], path: Path, milliseconds: int, hold: int, comment: str = "") -> None:
+    """Writes an endless GIF of frames that last so long each, the last one ``hold`` milliseconds, and a comment."""
     durations = [milliseconds] * (len(frames) - 1) + [hold]
-    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    how = {"duration": durations, "loop": 0, "comment": comment.encode()}
+    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], **how)

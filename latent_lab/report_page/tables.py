@@ -1,0 +1,119 @@
+"""The tables of a sweep with their charts: heads against each other, a row a setting, a line a job."""
+
+from latent_lab.head_markup import OVER, PAIRED, WORDS, caption
+from latent_lab.head_table import METRIC, Block, blocks, header, lines, standing
+from latent_lab.references import sources
+from latent_lab.report_page.curves import accuracy_chart, score_charts
+from latent_lab.report_page.markup import Html, element, joined, leading_number, table
+from latent_lab.results import aggregate, headline, in_words, kinds, repeats, settings, varying
+
+MOST_ROWS = 1000  # of a table with a row a setting
+MOST_JOBS = 500  # of the table with a line a job
+SORTS = "A click on a column's name sorts."
+
+
+def of_kind(kind: list[dict], charts: list[dict]) -> Html:
+    """The tables and charts of results that share a table.
+
+    Args:
+        kind: the results.
+        charts: of the page, to which those drawn here are added.
+    """
+    split = "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
+    heads = blocks(kind) if METRIC in headline(kind[0]) else []
+    shown, rows = aggregate(kind)
+    over, forms = varying(rows, repeats(kind[0])), headline(kind[0])
+    names = [*shown, *over, *(name + " %" * (form == "percent") for name, form in forms.items())]
+    scores = table(names, [_cells(row, shown, over, forms) for row in rows[:MOST_ROWS]])
+    if len(rows) > MOST_ROWS:
+        scores = joined([scores, element("p", f"{len(rows) - MOST_ROWS} more rows in results.md", class_="soft")])
+    title, spreads = f"{split}-set figures", _spreads(over, rows)
+    if not heads:
+        said = element("p", f"{spreads} {SORTS}", class_="soft")
+        return joined([element("h2", title), said, scores, _switched(score_charts(rows, shown, over), charts)])
+    counts = sorted({count for block in heads for count in block.counts})
+    quoted = sources([block.dataset for block in heads if block.published], counts)
+    said = [element("summary", "published: sources"), *(element("p", line) for line in quoted)]
+    each = [element("summary", f"{title}, a row a setting"), element("p", spreads, class_="soft"), scores]
+    return joined([
+        *(_of_block(block, split, charts) for block in heads),
+        element("p", WORDS, class_="soft"),
+        element("details", *said) if quoted else None,
+        element("details", *each),
+    ])  # fmt: skip
+
+
+def _spreads(over: list[str], rows: list[dict]) -> str:
+    if all(max(row[name] for name in over) < 2 for row in rows):
+        return "One repetition each, so no deviation is known."
+    return f"Mean ± sample standard deviation over the {', then over the '.join(OVER[name] for name in over)}."
+
+
+def _cells(row: dict, shown: list[str], over: list[str], forms: dict[str, str]) -> list[tuple[str, float | None]]:
+    """Of a row a setting, each with what it is sorted by."""
+    cells = [(str(row[key]), leading_number(str(row[key]))) for key in shown]
+    counts = [(str(row[name]), float(row[name])) for name in over]
+    counts[-1] = (counts[-1][0] + f" ({row['failed']} failed)" * bool(row["failed"]), counts[-1][1])
+    return [*cells, *counts, *((in_words(row[name], form, over), _by(row[name].mean)) for name, form in forms.items())]
+
+
+def _by(value) -> float | None:
+    """What a figure is sorted by; no figure comes last."""
+    return float(value) if isinstance(value, int | float) and value == value else None
+
+
+def _of_block(block: Block, split: str, charts: list[dict]) -> Html:
+    """The heads against each other on one data set: table, chart, who is best."""
+    found, said, chart = lines(block), standing(block), accuracy_chart(block)
+    cells = [
+        [*((text, None) for text in line.cells[:3]), *((text, leading_number(text)) for text in line.cells[3:])]
+        for line in found
+    ]
+    bold = [(at, column) for at, line in enumerate(found) for column in line.bold]
+    return joined([
+        element("h2", block.dataset),
+        table(header(block), cells, bold),
+        element("p", f"{caption(block, split)} {SORTS}", class_="soft"),
+        _chart(chart, charts) if chart else None,
+        element("ul", *(element("li", line) for line in said)) if said else None,
+        element("p", PAIRED, class_="soft") if said else None,
+    ])  # fmt: skip
+
+
+def _chart(chart: dict, charts: list[dict]) -> Html:
+    charts.append(chart)
+    return element("figure", data_chart=len(charts) - 1, class_="chart")
+
+
+def _switched(found: list[dict], charts: list[dict]) -> Html | None:
+    """Charts of which a list of their names shows one."""
+    if not found:
+        return None
+    options = [element("option", chart["title"], value=number) for number, chart in enumerate(found)]
+    choice = element("label", "scores by ", element("select", *options))
+    figures = [element("div", _chart(chart, charts), hidden=number > 0) for number, chart in enumerate(found)]
+    return element("div", choice, *figures, class_="switched")
+
+
+def all_jobs(results: list[dict]) -> Html | None:
+    """A line a job, for what the rows average over; nothing for a single one."""
+    if len(results) < 2:
+        return None
+    keys = differing([result for result in results if "choices" in result])
+    names = dict.fromkeys(name for kind in kinds(results) for name in headline(kind[0]))
+    rows = []
+    for result in results[:MOST_JOBS]:
+        said, metrics = settings(result), result.get("metrics", {})
+        cells = [(text, leading_number(text)) for key in keys for text in [str(said.get(key, "-"))]]
+        figures = [metrics.get(name) for name in names]
+        cells += [("-" if _by(value) is None else f"{value:.4g}", _by(value)) for value in figures]
+        rows.append([(result["job_name"], None), (result["status"], None), *cells])
+    title = f"all {len(results)} jobs" if len(results) <= MOST_JOBS else f"the first {MOST_JOBS} of {len(results)} jobs"
+    return element("details", element("summary", title), table(["job", "status", *keys, *names], rows))
+
+
+def differing(jobs: list[dict]) -> list[str]:
+    """The settings that tell jobs apart."""
+    said = [settings(job) for job in jobs]
+    keys = dict.fromkeys(key for values in said for key in values)
+    return [key for key in keys if len({str(values.get(key)) for values in said}) > 1]
