@@ -13,6 +13,8 @@ from latent_lab.results import LEADING, Spread, aggregate, in_words, repeats, su
 
 METRIC = "accuracy"
 SEEING = "transductive"  # such heads are compared with their like only
+# Of which a head says enough by its own name, or which make no other head: what still differs is numbered
+OF_NO_HEAD = ("callbacks", "experiment", "trainer.accelerator")
 ORDER = ("supervised", "semi-supervised", SEEING)
 
 
@@ -122,8 +124,9 @@ def named(row: dict, shown: list[str]) -> str:
     name = choices.get("classifier", "its own")
     if (spread := choices.get("spread")) not in (None, "none"):
         name += f" on {spread}"
-    said = (*LEADING, "classifier", "spread", "transductive", "callbacks")  # a head, or its own: callbacks say no more
-    others = [f"{key.rpartition('.')[2]}={row[key]}" for key in shown if key not in said and row[key] is not None]
+    said = (*LEADING, "classifier", "spread", "transductive")
+    others = [key for key in shown if key not in (*said, *OF_NO_HEAD) and row[key] is not None]
+    others = [f"{key.rpartition('.')[2]}={row[key]}" for key in others]
     return ", ".join([name, *others])
 
 

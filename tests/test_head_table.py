@@ -1,6 +1,7 @@
 """The table of heads and what is said of it, from result files alone."""
 
 import csv
+import json
 import math
 import re
 from itertools import pairwise
@@ -273,3 +274,26 @@ def test_nothing_on_test_images_is_quoted_beside_figures_on_validation_images(tm
     assert "Validation accuracy in per cent" in validation and "ublished" not in validation
     (block,) = blocks(read_results(tmp_path / "validation"))
     assert "M1+M2" not in latex([block], "Validation") and not block.published
+
+
+def test_a_table_too_wide_for_the_terminal_gives_up_spreads_and_keeps_names_whole(tmp_path, capsys):
+    for count in (100, 600, 1000, 3000):
+        for seed in range(2):
+            for draw in range(2):
+                write_job(tmp_path, "linear_svc", 0.8 + 0.01 * draw, n_labels=count, draw=draw, seed=seed)
+        write_job(tmp_path, "self_training", 0.9, n_labels=count, supervision="semi-supervised", curve="another")
+    report.show(tmp_path)
+    shown = capsys.readouterr().out
+    assert "│ linear_svc " in shown and "│ semi-supervised │" in shown
+    assert "80.50 │" in shown and "80.50 ±" not in shown.split("mnist, 100 labels")[0]
+
+
+def test_callbacks_and_experiment_name_no_head(tmp_path):
+    write_job(tmp_path, "linear_svc", 0.8)
+    other = write_job(tmp_path, "knn", 0.7, curve="own")
+    content = json.loads((other / "result.json").read_text())
+    content["settings"] |= {"callbacks": "images_codes", "experiment": "kingma2014", "trainer.accelerator": "cpu"}
+    content["choices"] |= {"callbacks": "images_codes", "experiment": "kingma2014"}
+    (other / "result.json").write_text(json.dumps(content))
+    (block,) = report.heads_of(report.read_results(tmp_path))
+    assert {head.name for head in block.rows} == {"linear_svc", "knn"}

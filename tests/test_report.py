@@ -97,7 +97,7 @@ def test_a_terminal_shows_several_heads_as_one_table_and_one_head_as_before(tmp_
 def test_a_single_job_is_shown_to_four_digits(tmp_path, capsys):
     """To four decimals, small figures were 0.0000, and large ones had more digits than anyone measures."""
     metrics = {"kid": 1.234e-5, "fcd": 1245.834, "active_units": 48, "w1": float("nan")}
-    (tmp_path / "result.json").write_text(json.dumps({"status": "ok", "metrics": metrics}))
+    (tmp_path / "result.json").write_text(json.dumps({"status": "ok", "choices": {}, "metrics": metrics}))
     report.show_single(tmp_path)
     shown = dict(re.findall(r"│ (\w+) +│ +(\S+) │", capsys.readouterr().out))
     assert shown == {"kid": "1.234e-05", "fcd": "1246", "active_units": "48", "w1": "-"}

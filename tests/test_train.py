@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_interrupted import assert_same_training
 
 from conftest import QUICK, fits, results, said
+from latent_lab.storage import read_json, write_json
 
 SWEEP = ["-m", *QUICK, "n_labels=50,100,300", "sweep=first"]
 
@@ -85,9 +86,8 @@ def test_another_classifier_under_the_same_name_is_a_new_result_and_the_old_one_
 
 def test_an_interrupted_job_runs_again_and_leaves_nothing_aside(command, outputs):
     job = outputs / "sweeps" / "first" / "dataset=digits,n_labels=50"
-    result = json.loads((job / "result.json").read_text())
-    broken = result | {"status": "interrupted", "error": "interrupted", "metrics": {}}
-    (job / "result.json").write_text(json.dumps(broken))
+    result = read_json(job / "result.json")
+    write_json(job / "result.json", result | {"status": "interrupted", "error": "interrupted", "metrics": {}})
     code, out, _ = command("train", *SWEEP)
     assert code == 0 and out.count("finished before") == 2
     assert json.loads((job / "result.json").read_text())["metrics"] == result["metrics"]
@@ -99,9 +99,9 @@ def test_evaluate_reproduces_a_run_and_redraws_a_fit(command, outputs):
     (run,) = (outputs / "runs").iterdir()
     code, out, _ = command("evaluate", f"run={run}")
     assert code == 0 and "all 11 metrics reproduced exactly" in out
-    result = json.loads((run / "result.json").read_text())
+    result = read_json(run / "result.json")
     result["metrics"]["accuracy"] += 1e-6
-    (run / "result.json").write_text(json.dumps(result))
+    write_json(run / "result.json", result)
     code, out, _ = command("evaluate", f"run={run}")
     assert code == 1 and "1 of 11 metrics differ" in out
 
