@@ -213,7 +213,8 @@ def show(folder: Path) -> list[dict]:
         "panels.png",
     )
     there = ", ".join(one_line(folder / name) for name in names if (folder / name).exists())
-    print(f"tables and charts: {there}")
+    if there:  # on a full disk there may be none
+        print(f"tables and charts: {there}")
     return results
 
 

