@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from pytorch_lightning.profilers import AdvancedProfiler, PassThroughProfiler, P
 from callbacks.analyses.base import Analysis
 from callbacks.observers.epoch_seed import EpochSeed
 from latent_lab.checkpoints import FRESH, AtomicCheckpointIO, Checkpoints, load_checkpoint, weights_digest
+from latent_lab.epoch_lines import EpochLines
 from latent_lab.fits import Fit, digest
 from latent_lab.folders import timestamp
 from latent_lab.opened import OpenFit, require_kind
@@ -116,7 +118,7 @@ def _train_here(
         model.compile()
     callbacks = [build(c, fit_folder=fit.folder, **required) for c in configured(config, "observers")]
     if config["trainer"]["enable_progress_bar"] is not False:
-        callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH))
+        callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH) if on_a_terminal() else EpochLines())
     chooser = next((callback for callback in callbacks if hasattr(callback, "score")), None)
     checkpoints = Checkpoints(fit.folder, chooser, digest(fit.identity))
     callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, checkpoints]
@@ -124,7 +126,8 @@ def _train_here(
     more = {"logger": loggers, "profiler": Unprofiled()}
     if profiler := config["trainer"].get("profiler"):  # what it found is a file beside the checkpoints
         more["profiler"] = PROFILERS[profiler](dirpath=fit.folder, filename="profile")
-    trainer = make_trainer(config["trainer"], fit.folder, callbacks, config["trainer"]["devices"], **more)
+    settings = config["trainer"] | {"enable_progress_bar": config["trainer"]["enable_progress_bar"] and on_a_terminal()}
+    trainer = make_trainer(settings, fit.folder, callbacks, settings["devices"], **more)
     if trainer.strategy.root_device.type == "cpu":
         # Lightning has torch look for GPUs by loading NVIDIA's library, and an optimizer looks at each of its steps
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
@@ -186,6 +189,11 @@ def make_loggers(config: dict, folder: Path, name: str, resume_step: int | None 
     return made
 
 
+def on_a_terminal() -> bool:
+    """Whether a progress bar would be seen as one."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def make_trainer(settings: dict, folder: Path, callbacks: list[pl.Callback], devices: int = 1, **more) -> pl.Trainer:
     """A Lightning trainer with this project's checkpoints: of one device, or in one of several processes that share
     the work (the samplers of a data module see to their shares).
@@ -211,7 +219,8 @@ def make_trainer(settings: dict, folder: Path, callbacks: list[pl.Callback], dev
 
 def test_metrics(config: dict, model: pl.LightningModule, datamodule: pl.LightningDataModule, folder: Path) -> dict:
     """The model's own figures on the test set: ``test_elbo``, ``active_units``, ..."""
-    trainer = make_trainer(config["trainer"], folder, [EpochSeed(config["seed"])], logger=False, profiler=None)
+    settings = config["trainer"] | {"enable_progress_bar": False}  # it takes seconds
+    trainer = make_trainer(settings, folder, [EpochSeed(config["seed"])], logger=False, profiler=None)
     logged = trainer.test(model, datamodule, verbose=False)[0]
     metrics = {name.replace("/", "_").replace("test_active", "active"): value for name, value in logged.items()}
     return {name: int(value) if name.endswith(COUNTS) else value for name, value in metrics.items()}
