@@ -69,6 +69,9 @@ def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names:
     rivals = {head: difference(values[best], of) for head, of in values.items() if head != best and of}
     apart = [names[head] for head, found in rivals.items() if not found.pairs]
     ranked = sorted(((found, head) for head, found in rivals.items() if found.pairs), key=lambda pair: pair[0].mean)
+    # on the draws that both have, of which it may have more and harder ones
+    ahead = [(found, head) for found, head in ranked if found.mean < 0 and not found.within_noise and found.pairs > 1]
+    ranked = [pair for pair in ranked if pair not in ahead]
     near = [(found, head) for found, head in ranked if found.within_noise or found.mean < 0]
     counts = {found.pairs for found, _ in near or ranked[:1]}
     if ranked and all(found.pairs == 1 for found, _ in ranked):
@@ -82,6 +85,9 @@ def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names:
     elif ranked:
         text += "; next is " + _behind(names[ranked[0][1]], ranked[0][0], counts)
     text += f"; {_pairs(*counts)}" if len(counts) == 1 else ""
+    for found, head in reversed(ahead):
+        by = with_spreads(-found.mean, [found.error], percent=True)
+        text = f"{names[head]} is ahead by {by} where both were run ({_pairs(found.pairs)}); of all repetitions {text}"
     return text + (f"; without a common pair: {', '.join(apart)}" if apart else "")
 
 

@@ -14,7 +14,7 @@ from latent_lab.results import LEADING, Spread, aggregate, in_words, repeats, su
 METRIC = "accuracy"
 SEEING = "transductive"  # such heads are compared with their like only
 # Of which a head says enough by its own name, or which make no other head: what still differs is numbered
-OF_NO_HEAD = ("callbacks", "experiment", "trainer.accelerator")
+OF_NO_HEAD = ("callbacks", "experiment", "logger", "score_on", "trainer.accelerator")
 ORDER = ("supervised", "semi-supervised", SEEING)
 
 
