@@ -1,14 +1,13 @@
 """The page of a sweep, clicked in a real browser at the widths of a desktop and of a phone."""
 
 import json
-import shutil
 
 import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
+from chromium import NEEDS_CHROMIUM, headless
 from pages_of_jobs import EVIL, add, adversarial, few_labels, history
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -16,11 +15,7 @@ from sweeps_of_heads import write_job
 
 from latent_lab.html_report import write_job_page, write_sweep_page
 
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
-    pytest.mark.skipif(DRIVER is None, reason="no chromedriver on the PATH"),
-]
+pytestmark = NEEDS_CHROMIUM
 DRAWN = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
 MARKS = "{} [role=img] circle:not(.ring)"
 WIDTHS = {1280: 720, 390: 844}
@@ -29,14 +24,8 @@ SVC_20 = "python train.py -m model=vae dataset=digits classifier=linear_svc n_la
 
 @pytest.fixture(scope="module")
 def driver():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with headless("browser") as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
-from selenium import webdriver
+from chromium import NEEDS_CHROMIUM, headless
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from test_plane_view import fitted
@@ -24,11 +23,7 @@ from callbacks.observers.plane_view import PlaneView
 from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP
 
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
-    pytest.mark.skipif(DRIVER is None, reason="no chromedriver on the PATH"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 UPDATES = [0, 100, 250, 700, 1000]
 LAYERS = ["real", "generated", "decision", "gradients", "manifold"]
@@ -131,14 +126,8 @@ class Page:
 
 @pytest.fixture(scope="module")
 def driver():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with headless("browser", "performance") as driver:
+        yield driver
 
 
 @pytest.fixture
