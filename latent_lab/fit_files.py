@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from latent_lab.checkpoints import FRESH, LAST
+from latent_lab.folders import is_name
 from latent_lab.shapes import mismatch
 from latent_lab.storage import damaged, read_json
 
@@ -34,7 +35,7 @@ def read_identity(folder: Path, remedy: str = AGAIN) -> dict:
         DamagedFile: if it can't be read, or names as required what is no fit beside it.
     """
     identity = read_json(folder / "identity.json", IDENTITY, remedy)
-    if named := [name for name in identity.get("requires", {}).values() if Path(name).name != name or name == ".."]:
+    if named := [name for name in identity.get("requires", {}).values() if not is_name(name)]:
         raise damaged(folder / "identity.json", f"requires {named[0]}, which is no name", remedy)
     return identity
 

@@ -108,7 +108,8 @@ class Fit:
         }
         if self.requires:
             self.identity["requires"] = {name: fit.name for name, fit in self.requires.items()}
-        self.name = f"{label}-{digest(self.identity)[:8]}"
+        self.digest = digest(self.identity)
+        self.name = f"{label}-{self.digest[:8]}"
         self.folder = Path(outputs) / "fits" / self.name
         self.checkpoint = self.folder / LAST
         # What only the test reads changes no weight, so its results are kept by what it was given.
@@ -129,7 +130,7 @@ class Fit:
     @property
     def record(self) -> dict:
         """``fit.json``: ``status`` (training or finished), ``created``, ``seconds``, ...; empty if there is none."""
-        return read_record(self.folder, digest(self.identity)) if (self.folder / "fit.json").exists() else {}
+        return read_record(self.folder, self.digest) if (self.folder / "fit.json").exists() else {}
 
     def write_record(self, **fields) -> None:
         """Adds fields to ``fit.json``."""
@@ -167,7 +168,7 @@ class Fit:
             require_mine(self.folder.with_name(f".{self.name}.lock"), "is the lock of a fit to be trained")
         for name in (LAST, BEST):
             if (self.folder / name).exists():
-                load_checkpoint(self.folder / name, fit=digest(self.identity))
+                load_checkpoint(self.folder / name, fit=self.digest)
         if self.record:
             self._mend()
 
@@ -175,29 +176,29 @@ class Fit:
         try:
             read_identity(self.folder, FRESH)
         except DamagedFile as error:
-            if self.record.get("identity") != digest(self.identity):
+            if self.record.get("identity") != self.digest:
                 raise
             log.warning(f"{error}; written again")
             write_json(self.folder / "identity.json", self.identity)
         try:
-            read_yaml(self.folder / "config.yaml", of=digest(self.identity))
+            read_yaml(self.folder / "config.yaml", of=self.digest)
         except DamagedFile as error:
             log.warning(f"{error}; written again")
-            write_yaml(self.folder / "config.yaml", self.config, digest(self.identity))
+            write_yaml(self.folder / "config.yaml", self.config, self.digest)
 
     def create(self) -> None:
         """Makes the folder with what names the fit; without effect if it is there."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.record:
             write_json(self.folder / "identity.json", self.identity)
-            write_yaml(self.folder / "config.yaml", self.config, digest(self.identity))
-            self.write_record(status="training", label=self.label, created=timestamp(), identity=digest(self.identity))
+            write_yaml(self.folder / "config.yaml", self.config, self.digest)
+            self.write_record(status="training", label=self.label, created=timestamp(), identity=self.digest)
 
     def watched_otherwise(self) -> str:
         """How the observers of a fit that was found differ from those asked for, in what decides no number; or ''."""
         shape = {"callbacks": {"observers": dict | None}}
         try:
-            then = read_yaml(self.folder / "config.yaml", shape, of=digest(self.identity))["callbacks"]["observers"]
+            then = read_yaml(self.folder / "config.yaml", shape, of=self.digest)["callbacks"]["observers"]
         except DamagedFile:  # which says nothing of it
             return ""
         return "; ".join(

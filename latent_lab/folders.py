@@ -48,6 +48,11 @@ def require_writable(outputs: Path) -> None:
             raise ValueError(f"paths.outputs={outputs}: {part}can't be written ({error.strerror or error})") from None
 
 
+def is_name(text: str) -> bool:
+    """Whether it names something in a folder, and not a way out of it."""
+    return Path(text).name == text and text != ".."
+
+
 def require_mine(path: Path, why: str) -> None:
     """Raises ValueError if something is there that this user may not write, with what its owner would have to do."""
     needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)

@@ -14,9 +14,9 @@ from latent_lab.page import commands_of
 from latent_lab.report_page.cards import card, film
 from latent_lab.report_page.curves import loss_charts
 from latent_lab.report_page.markup import Html, command, element, joined, page
-from latent_lab.report_page.pictures import Film, left, taken
+from latent_lab.report_page.pictures import Film, taken
 from latent_lab.report_page.tables import all_jobs, differing, of_kind
-from latent_lab.results import HEAVY, aggregate, kinds, read_result, read_results, settings
+from latent_lab.results import HEAVY, aggregate, kinds, left, read_result, read_results, settings
 from latent_lab.storage import DamagedFile, read_json, write_text
 
 NAME = "report.html"

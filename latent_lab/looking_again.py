@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from latent_lab.checks import check_trainer
+from latent_lab.folders import is_name
 from latent_lab.opened import OpenFit, stored_config
 from latent_lab.results import JOB_AGAIN, require_as_written
 from latent_lab.storage import load_arrays
@@ -61,7 +62,7 @@ def drawn_again(folder: Path, data: str | None, tsne: bool) -> list[Path]:
 
 def fit_folder(run: Path, name: str) -> Path:
     """The fit's folder beside the folder of runs or sweeps that a job's folder lies in."""
-    if Path(name).name != name or name == "..":
+    if not is_name(name):
         raise ValueError(f"{run / 'result.json'}: fit={name} is no name of a fit; {JOB_AGAIN}")
     for parent in run.resolve().parents:
         if (parent / "fits" / name).is_dir():

@@ -38,7 +38,8 @@ class OpenFit:
     def __init__(self, folder: Path, datamodule=None, data: str | None = None, config: dict | None = None, keep=True):
         self.folder, self.name, self.keep = Path(folder), Path(folder).name, keep
         self.identity = read_identity(self.folder)
-        self.config = config or stored_config(self.folder, data, of=digest(self.identity))
+        self.digest = digest(self.identity)
+        self.config = config or stored_config(self.folder, data, of=self.digest)
         self.asked_by = ""  # the analysis at work: what is derived is kept by its code, unless it names less
         self._datamodule = datamodule
         self._derived: dict[tuple[str, str], dict[str, np.ndarray]] = {}
@@ -67,7 +68,7 @@ class OpenFit:
     def checkpoint(self) -> dict:
         """``last.ckpt``."""
         try:
-            return load_checkpoint(self.folder / LAST, fit=digest(self.identity))
+            return load_checkpoint(self.folder / LAST, fit=self.digest)
         except FileNotFoundError:
             raise ValueError(f"{self.folder / LAST}: is missing; {AGAIN}, by training anew") from None
 
@@ -90,7 +91,7 @@ class OpenFit:
         """
         if not (self.folder / BEST).exists():
             raise ValueError(f"{self.folder / BEST}: absent, no epoch was scored; fresh=true trains anew")
-        kept = load_checkpoint(self.folder / BEST, fit=digest(self.identity))
+        kept = load_checkpoint(self.folder / BEST, fit=self.digest)
         best = self.observed(Checkpoints)["epoch"]
         if best is not None and kept["epoch"] + 1 != best:
             raise ValueError(f"{self.folder / BEST}: of epoch {kept['epoch'] + 1}, where epoch {best} scored best; "
@@ -107,7 +108,7 @@ class OpenFit:
     @cached_property
     def record(self) -> dict:
         """``fit.json``."""
-        return read_record(self.folder, digest(self.identity))
+        return read_record(self.folder, self.digest)
 
     @property
     def weights(self) -> str:

@@ -20,10 +20,10 @@ from latent_lab.results import (
     headline,
     in_words,
     kinds,
+    left,
     read_result,
     read_results,
     repeats,
-    require_as_written,
     settings,
     supervision,
     varying,
@@ -61,9 +61,13 @@ def build(folder: Path) -> list[dict]:
     histories = {
         in_chart(result["job_name"]): read_json(file)
         for result in results
-        if (file := _left(folder, result, "history.json"))
+        if (file := left(folder / result["job_name"], result, "history.json"))
     }
-    panels = [(settings(r), file) for r in results if r["status"] == "ok" and (file := _left(folder, r, "panel.png"))]
+    panels = [
+        (settings(r), file)
+        for r in results
+        if r["status"] == "ok" and (file := left(folder / r["job_name"], r, "panel.png"))
+    ]
     figures = {
         "accuracy": charts.accuracy_figure([block for _, of in heads for block in of]),
         "losses": charts.losses_figure(histories),
@@ -86,14 +90,6 @@ def build(folder: Path) -> list[dict]:
     return results
 
 
-def _left(folder: Path, result: dict, name: str) -> Path | None:
-    """A file that a job left, if it is as the job left it: a table does without one that was damaged since."""
-    file = folder / result["job_name"] / name
-    with contextlib.suppress(DamagedFile):
-        require_as_written(file, result)
-        return file if file.is_file() else None
-
-
 def _csv(results: list[dict]) -> str:
     flat = []
     for result in results:
@@ -113,7 +109,7 @@ def _markdown(folder: Path, results: list[dict], figures: list[str]) -> str:
     for name in figures:
         lines += ["", f"![{name}]({name}.png)"]
     for result in results:
-        if result["status"] == "ok" and (report := _left(folder, result, "report.md")):
+        if result["status"] == "ok" and (report := left(folder / result["job_name"], result, "report.md")):
             lines += ["", f"## {in_markdown(result['job_name'])}", "", _embedded(report, result["job_name"])]
     return "\n".join(lines) + "\n"
 

@@ -5,6 +5,7 @@ over what they are averaged (``repeats``: the draw of the labels and the seed of
 in both share a table.
 """
 
+import contextlib
 import hashlib
 import math
 import statistics
@@ -92,6 +93,14 @@ def require_as_written(file: Path, result: dict) -> None:
         raise damaged(file, error.strerror, JOB_AGAIN) from None
     if found != expected:
         raise damaged(file, "its checksum is another: damaged, or edited", JOB_AGAIN)
+
+
+def left(folder: Path, result: dict, name: str) -> Path | None:
+    """A file that a job left in its folder, if it is as the job left it: what was damaged since is not shown."""
+    file = folder / name
+    with contextlib.suppress(DamagedFile, OSError):
+        require_as_written(file, result)
+        return file if file.is_file() else None
 
 
 def settings(result: dict) -> dict:

@@ -20,7 +20,7 @@ from callbacks.analyses.base import Analysis
 from callbacks.observers.epoch_seed import EpochSeed
 from latent_lab.checkpoints import FRESH, AtomicCheckpointIO, Checkpoints, load_checkpoint, weights_digest
 from latent_lab.epoch_lines import EpochLines
-from latent_lab.fits import Fit, digest
+from latent_lab.fits import Fit
 from latent_lab.folders import timestamp
 from latent_lab.opened import OpenFit, require_kind
 from latent_lab.processes import UnwrappedDDP, launch
@@ -70,7 +70,7 @@ def train(fit: Fit, datamodule: pl.LightningDataModule, observers: Sequence[pl.C
     """
     resume_step = None
     if fit.checkpoint.exists():
-        state = load_checkpoint(fit.checkpoint, fit=digest(fit.identity))
+        state = load_checkpoint(fit.checkpoint, fit=fit.digest)
         resume_step, budget = state["global_step"], fit.config["trainer"]
         whole = f"{budget['max_epochs']}" if budget["max_epochs"] != -1 else f"at most {budget['max_steps']} updates"
         log.info(f"fit {fit.name}: continues after epoch {state['epoch'] + 1} of {whole}")
@@ -120,7 +120,7 @@ def _train_here(
     if config["trainer"]["enable_progress_bar"] is not False:
         callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH) if on_a_terminal() else EpochLines())
     chooser = next((callback for callback in callbacks if hasattr(callback, "score")), None)
-    checkpoints = Checkpoints(fit.folder, chooser, digest(fit.identity))
+    checkpoints = Checkpoints(fit.folder, chooser, fit.digest)
     callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, checkpoints]
     loggers = make_loggers(config, fit.folder, fit.name, resume_step)
     more = {"logger": loggers, "profiler": Unprofiled()}

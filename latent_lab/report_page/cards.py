@@ -5,8 +5,8 @@ from pathlib import Path
 
 from latent_lab.page import commands_of
 from latent_lab.report_page.markup import Html, command, element, from_markdown, joined, table
-from latent_lab.report_page.pictures import Film, Still, left
-from latent_lab.results import headline, settings, supervision
+from latent_lab.report_page.pictures import Film, Still
+from latent_lab.results import headline, left, settings, supervision
 from latent_lab.rounding import rounded
 
 FACTS = (

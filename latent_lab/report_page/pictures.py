@@ -1,15 +1,13 @@
 """The pictures of a page, as many as its size allows: as they are, else re-encoded, else fewer."""
 
 import base64
-import contextlib
 import io
 import re
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from latent_lab.results import require_as_written
-from latent_lab.storage import DamagedFile
+from latent_lab.results import left
 
 # Of a job's pictures: how important each is (0 is the last to go), and what it shows.
 STILLS = {
@@ -54,14 +52,6 @@ class Film(NamedTuple):
     frames: list[tuple[int, str]]
     epochs: list[int] | None
     of: int
-
-
-def left(folder: Path, result: dict, name: str) -> Path | None:
-    """A file that a job left in its folder, if it is as the job left it: what was damaged since is not shown."""
-    file = folder / name
-    with contextlib.suppress(DamagedFile, OSError):
-        require_as_written(file, result)
-        return file if file.is_file() else None
 
 
 def taken(jobs: list[tuple[Path, dict]], most_bytes: int) -> tuple[dict[Path, list[Still | Film]], list[str]]:
