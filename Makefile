@@ -1,4 +1,4 @@
-# make demo: the few-label sweep on the digits that ship with scikit-learn. make test: the tests.
+# make demo: two of the experiments on the digits that ship with scikit-learn, a minute of one core. make test: the tests.
 # LATENT_LAB_DATA=DIR (holding MNIST/raw and FashionMNIST/raw) adds the tests on real data.
 
 PYTHON ?= python3
@@ -8,7 +8,11 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint
 
 demo: $(VENV)/installed
-	$(BIN)/python train.py -m model=vae dataset=digits n_labels=50,100,300 classifier=linear_svc,spreading
+	$(BIN)/python train.py experiment=demo sweep=demo
+	$(BIN)/python train.py experiment=demo_gan sweep=demo_gan
+	@echo
+	@echo "In a browser: outputs/sweeps/demo/report.html, outputs/sweeps/demo_gan/report.html; samples of the VAE:"
+	@ls -t outputs/fits/vae-digits-*/pictures/samples.png | head -n 1
 
 # A process for each core with one thread: networks as small as the tests' gain nothing by more.
 test: $(VENV)/installed

@@ -1,4 +1,4 @@
-"""Every command in the README and the documentation is taken by a shell as it stands, and by ``train.py``."""
+"""Every command in the README and the documentation is taken by a shell as it stands, and by its program."""
 
 import re
 import shutil
@@ -10,7 +10,8 @@ import pytest
 from latent_lab.command import read_command
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROGRAMS = {"train.py": "train", "evaluate.py": "evaluate", "-m latent_lab.clean": "clean"}  # and their configurations
 SHELLS = [pytest.param(shell, marks=pytest.mark.skipif(not shutil.which(shell), reason=f"there is no {shell}"))
           for shell in ("bash", "zsh")]  # fmt: skip
 
@@ -18,7 +19,8 @@ SHELLS = [pytest.param(shell, marks=pytest.mark.skipif(not shutil.which(shell), 
 def commands(pages: list[Path] = PAGES) -> list[str]:
     """Lines of ``python ...`` in blocks of code, those that a backslash breaks as one."""
     text = "\n".join(page.read_text(encoding="utf-8").replace("\\\n", " ") for page in pages)
-    return sorted(set(re.findall(r"^(?:    |\$ )(python (?:train|evaluate)\.py\b.*)$", text, re.MULTILINE)))
+    programs = "|".join(map(re.escape, PROGRAMS))
+    return sorted(set(re.findall(rf"^(?:    |\$ )(python (?:{programs})(?!\S).*)$", text, re.MULTILINE)))
 
 
 def settings() -> list[str]:
@@ -52,11 +54,35 @@ AS_IT_IS = [
 ]  # whose commands name what is added there: test_adding.py
 
 
-@pytest.mark.parametrize("line", [line for line in commands(AS_IT_IS) if line.startswith("python train.py")])
+@pytest.mark.parametrize("line", commands(AS_IT_IS))
 def test_the_program_takes_them_too(line):
     (words,) = as_words("bash", [line])
+    program = next(name for name in PROGRAMS if line.startswith(f"python {name}"))
+    settings = [word for word in words[len(program.split()) :] if word != "..."]
     try:
-        command = read_command("train", [word for word in words[1:] if word != "..."])
+        command = read_command(PROGRAMS[program], settings)
     except ValueError as error:
         pytest.fail(f"{line}: {error}")
     assert command.jobs
+
+
+def test_other_scripts_that_are_named_are_there_and_so_are_make_s_targets():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (*PAGES, ROOT / "CONTRIBUTING.md"))
+    scripts = set(re.findall(r"python ((?:benchmarks|docs)/\S+?\.py)", text))
+    assert len(scripts) > 5 and not [script for script in scripts if not (ROOT / script).is_file()]
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"demo", "test"} <= set(re.findall(r"^    .*\bmake (\w+)", text, re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", text):
+        path, _, anchor = "".join(link).partition("#")
+        if path.startswith("http"):
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name}: {path}"
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\s-]", "", title.lower()).replace(" ", "-") for title in titles}, anchor

@@ -16,12 +16,10 @@ import pytorch_lightning as pl
 import torch
 from IPython.display import display
 
-from callbacks.analyses.base import InTraining
-from callbacks.analyses.latent_classifier import LatentClassifier
 from classifiers.linear_svc import LinearSVCHead
 from classifiers.spreading import SpreadingHead
 from datamodules.digits import Digits
-from datamodules.labels import draw_labels
+from datamodules.labels import SUPERVISED, UNLABELLED, draw_labels
 from latent_lab.training import quiet
 from lightning_modules.corruption import Jitter
 from lightning_modules.networks import MLPDecoder, MLPEncoder
@@ -55,42 +53,65 @@ display(figure)
 plt.close(figure)
 
 # %% [markdown]
-# Two classifiers on the codes of so many labelled images: scikit-learn's `LinearSVC` sees nothing else, label spreading
-# the codes of the other training images too, without labels. Beside them the same `LinearSVC` on pixels: on images of
-# 8x8 pixels a linear classifier needs no encoder, and what unlabelled images are good for shows in the second. Five
-# draws of the labels each, on one fit: ± is the standard deviation over the draws.
+# Two classifiers: scikit-learn's `LinearSVC` is given so many labelled images and nothing else, label spreading the
+# other training images too, without labels. Each on the codes, and, to see what the codes are good for, on the pixels.
+# A setting of each is chosen on validation images, by its mean over all numbers of labels and draws; the test images
+# are looked at once. The VAE's settings were chosen so too: with twice the epochs, twice the dimensions, beta = 1 or no
+# jitter, no mean on validation images is better by more than a quarter of a point.
 
 # %%
 COUNTS, DRAWS = (20, 50, 100, 300), range(5)
-HEADS = {"LinearSVC on codes": LinearSVCHead(), "spreading over codes": SpreadingHead()}
-pixels = data.train.images.flatten(1).numpy() / 255, data.test.images.flatten(1).numpy() / 255
-targets = data.train.targets.numpy(), data.test.targets.numpy()
-
-
-def by_codes(head, n_labels: int, draw: int) -> float:
-    classify = LatentClassifier(head, n_labels=n_labels, label_seed=draw, pictures="none")
-    return classify.run(InTraining(trainer, vae)).metrics["accuracy"]
-
-
-def by_pixels(n_labels: int, draw: int) -> float:
-    labelled = draw_labels(targets[0], n_labels, draw)
-    head = LinearSVCHead().fit(pixels[0][labelled], targets[0][labelled])
-    return float((head.predict(pixels[1]) == targets[1]).mean())
-
-
-ways = {name: partial(by_codes, head) for name, head in HEADS.items()} | {"LinearSVC on pixels": by_pixels}
-found = {
-    name: np.array([[100 * accuracy(count, draw) for draw in DRAWS] for count in COUNTS])
-    for name, accuracy in ways.items()
+splits = {"train": data.train, "val": data.val, "test": data.test}
+targets = {name: split.targets.numpy() for name, split in splits.items()}
+images = {name: split.images.float() / 255 for name, split in splits.items()}
+with torch.no_grad():
+    features = {
+        "codes": {name: vae.encode(shown).numpy() for name, shown in images.items()},
+        "pixels": {name: shown.flatten(1).numpy() for name, shown in images.items()},
+    }
+HEADS = {
+    "LinearSVC": [partial(LinearSVCHead, C_per_label=C) for C in (5e-4, 1.5e-3, 5e-3, 1.5e-2, 5e-2, 1.5e-1)],
+    "spreading": [partial(SpreadingHead, alpha=alpha) for alpha in (0.9, 0.95, 0.98, 0.99)],
 }
-for name, figures in found.items():
-    means = zip(COUNTS, figures.mean(1), figures.std(1, ddof=1), strict=True)
-    print(f"{name:22}", *(f"{count}: {mean:.1f} ± {std:.1f}" for count, mean, std in means), sep="   ")
+
+
+def accuracies(make, of: str, split: str) -> np.ndarray:
+    """Of a classifier on codes or pixels, in per cent: ``(numbers of labels, draws)``."""
+    x, y = features[of], targets
+    found = np.zeros((len(COUNTS), len(DRAWS)))
+    for place in np.ndindex(found.shape):
+        labelled = draw_labels(y["train"], COUNTS[place[0]], DRAWS[place[1]])
+        head, given = make(), np.full(len(y["train"]), UNLABELLED)
+        given[labelled] = y["train"][labelled]
+        seen = labelled if head.supervision == (SUPERVISED,) else slice(None)
+        head.fit(x["train"][seen], given[seen])
+        found[place] = 100 * (head.predict(x[split]) == y[split]).mean()
+    return found
+
+
+found = {}
+for name, settings in HEADS.items():
+    for of in features:
+        chosen = max(settings, key=lambda make: accuracies(make, of, "val").mean())
+        figures = found[f"{name} on {of}"] = accuracies(chosen, of, "test")
+        means = zip(COUNTS, figures.mean(1), figures.std(1, ddof=1), strict=True)
+        shown = "   ".join(f"{count}: {mean:.1f} ± {std:.1f}" for count, mean, std in means)
+        print(f"{name} on {of:8} {chosen.keywords}   {shown}")
+
+# %% [markdown]
+# Test accuracy in per cent, ± the standard deviation over five draws of the labels, on one fit. What unlabelled images
+# are good for shows in label spreading. An encoder is not needed for images of 8x8 pixels: on the 197 validation images
+# spreading is .7 points better on the codes, on the 500 test images it is one to two points better on the pixels. Of
+# MNIST's 28x28 pixels `LinearSVC` makes 72 % by 100 labels, of codes 94 %: `docs/results.md`.
 
 # %%
 figure, axes = plt.subplots(figsize=(6, 3.6))
-for (name, figures), colour in zip(found.items(), ("#0072b2", "#009e73", "#d55e00"), strict=True):
-    axes.errorbar(COUNTS, figures.mean(1), figures.std(1, ddof=1), color=colour, marker="o", capsize=3, label=name)
+for (name, figures), look in zip(
+    found.items(), ("#0072b2 o -", "#56b4e9 o --", "#d55e00 s -", "#e69f00 s --"), strict=True
+):
+    colour, marker, line = look.split()
+    shown = {"color": colour, "marker": marker, "linestyle": line, "capsize": 3, "label": name}
+    axes.errorbar(COUNTS, figures.mean(1), figures.std(1, ddof=1), **shown)
 axes.set_xscale("log")
 axes.set_xticks(COUNTS, [str(count) for count in COUNTS])
 axes.minorticks_off()
