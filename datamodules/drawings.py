@@ -1,4 +1,4 @@
-"""Drawings as distributions: the dark strokes of a PNG, or the points that a CSV or NPY file lists."""
+"""Drawings as distributions: the strokes of a PNG, or the points that a CSV or NPY file lists."""
 
 import csv
 import hashlib
@@ -17,6 +17,9 @@ from datamodules.files import size_of
 
 MOST_BYTES = 2**26  # of a file: 4 million points as an array, 1.5 million as text
 MOST_PIXELS = 2**23  # a camera's 8 megapixels; some 300 MB while they are looked at
+FAINTEST = 0.2  # difference from the ground, of 1 from black to white, that the strongest stroke has at least
+APART = 0.25  # such a difference between the border and the whole: one of them is no ground
+WHITE = 0.9  # from which on a pixel is white
 MOST_POINTS = 2**14  # blurred by .02, more can't be told apart
 THINNING_SEED = 0  # which points are kept of more: the same ones in every run
 log = logging.getLogger("train")
@@ -27,7 +30,7 @@ class DrawingError(ValueError):
 
 
 class Drawing(Mixture):
-    """Your own: the dark strokes of a PNG, or the points of a CSV or NPY file, each blurred (as GAN Lab's drawing).
+    """Your own: the strokes of a PNG, or the points of a CSV or NPY file, each blurred (as GAN Lab's drawing).
 
     Fitted into the unit square with a margin of a tenth, the larger side filling it, and upright.
 
@@ -69,8 +72,8 @@ def thinned(points: np.ndarray, path: str) -> np.ndarray:
 def read_points(path: Path) -> np.ndarray:
     """The points ``(N, 2)`` in a file of strokes or points, in its own coordinates, y upwards.
 
-    ``.png``: the pixels that are at least half dark, on a light or transparent ground; where none is dark, the opaque
-    ones. ``.csv``: two numbers a line, a header allowed. ``.npy``: an array ``(N, 2)``.
+    ``.png``: the pixels that stand out from the ground, whatever colour either has (:func:`strokes`).
+    ``.csv``: two numbers a line, a header allowed. ``.npy``: an array ``(N, 2)``.
 
     What the file says of its size is held against the file, and against what is reasonable, before it is unpacked.
 
@@ -106,7 +109,7 @@ def _read_png(path: Path, content: io.BytesIO) -> np.ndarray:
             image = Image.open(content, formats=["PNG"])  # other readers run more code: EPS runs Ghostscript
         width, height = image.size
         if width * height <= MOST_PIXELS:
-            ink = _ink(image)
+            bands, opacity = _bands(image)
     except Image.DecompressionBombError:
         raise DrawingError(f"{path}: more than {MOST_PIXELS:,} pixels; scale it down") from None
     except Exception as error:  # a dozen kinds of a damaged file
@@ -116,19 +119,61 @@ def _read_png(path: Path, content: io.BytesIO) -> np.ndarray:
         raise DrawingError(
             f"{path}: {width:,} x {height:,} pixels, where at most {MOST_PIXELS:,} are read; scale it down"
         )
-    rows, columns = np.nonzero(ink >= 0.5)
-    if len(rows) == 0:
-        raise DrawingError(f"{path}: no stroke in it; strokes are dark on a light or transparent ground")
-    return np.stack([columns, len(ink) - 1 - rows], axis=1).astype(np.float64)
+    try:
+        found = strokes(bands, opacity)
+    except ValueError as error:
+        raise DrawingError(f"{path}: {error}") from None
+    rows, columns = np.nonzero(found)
+    return np.stack([columns, len(found) - 1 - rows], axis=1).astype(np.float64)
 
 
-def _ink(image: Image.Image) -> np.ndarray:
-    """How much of a stroke each pixel is, ``(H, W)`` in [0, 1]."""
+def _bands(image: Image.Image) -> tuple[list[np.ndarray], np.ndarray]:
+    """The colours of an image, one array ``(H, W)`` in [0, 1] or three, and how opaque it is, likewise."""
     if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would clip
-        return 1 - np.asarray(image, dtype=np.float32) / 65535
-    grey, opacity = (np.asarray(band, dtype=np.float32) / 255 for band in image.convert("LA").split())
-    ink = opacity * (1 - grey)
-    return opacity if ink.max() < 0.5 and opacity.min() < 0.5 else ink
+        grey = np.asarray(image, dtype=np.float32) / 65535
+        return [grey], np.ones_like(grey)
+    *bands, opacity = (np.asarray(band, dtype=np.float32) / 255 for band in image.convert("RGBA").split())
+    return bands, opacity
+
+
+def strokes(bands: list[np.ndarray], opacity: np.ndarray) -> np.ndarray:
+    """Which pixels are strokes, ``(H, W)``: those that differ from the ground half as much as the one that differs
+    most, in the colour in which it does.
+
+    The ground is what a picture is mostly made of, and its border too: dark strokes on light paper, light ones on dark,
+    colours on either. Where at most half of it is opaque, what is opaque was drawn, but for white if there is other.
+
+    Args:
+        bands: colours, each ``(H, W)`` in [0, 1].
+        opacity: ``(H, W)`` in [0, 1].
+
+    Raises:
+        ValueError: nothing stands out, or it can't be told what from what.
+    """
+    drawn = opacity >= 0.5
+    if drawn.mean() <= 0.5:
+        coloured = drawn & (np.minimum.reduce(bands) < WHITE)
+        found = coloured if coloured.any() else drawn
+    else:
+        ground = [float(np.median(band[drawn])) for band in bands]
+        if drawn.all():
+            ground = _ground(bands, ground)
+        apart = np.maximum.reduce([np.abs(band - level) for band, level in zip(bands, ground, strict=True)]) * drawn
+        strongest = apart.max()
+        found = apart >= strongest / 2 if strongest >= FAINTEST else drawn & ~drawn.all()
+    if not found.any():
+        raise ValueError("no stroke in it; strokes differ from their ground, which is most of the picture")
+    return found
+
+
+def _ground(bands: list[np.ndarray], all_over: list[float]) -> list[float]:
+    """The ground's colour, where the border's and that of most of a picture agree, or else the border is light: paper
+    with a lot on it."""
+    border = [float(np.median(np.concatenate([b[0], b[-1], b[1:-1, 0], b[1:-1, -1]]))) for b in bands]
+    if max(abs(a - b) for a, b in zip(border, all_over, strict=True)) > APART and min(border) < 1 - APART:
+        raise ValueError("its border is of another colour than most of it, so it can't be told what was drawn on what; "
+                         "leave a margin of the ground around the strokes")  # fmt: skip
+    return border
 
 
 def _read_csv(path: Path, content: io.BytesIO) -> np.ndarray:

@@ -4,6 +4,7 @@ error, so that 98.2 and 98.5 are told apart where others are at 75."""
 import math
 from typing import TYPE_CHECKING
 
+from callbacks.drawing.colours import MARKERS, SERIES
 from latent_lab.escaping import in_chart
 from latent_lab.head_table import Block, Head
 from latent_lab.references import Reference
@@ -13,15 +14,13 @@ if TYPE_CHECKING:  # matplotlib is imported where it draws: a table needs none
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = (
-    "#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#17becf",
-    "#e377c2", "#8c564b", "#bcbd22", "#000080", "#000000", "#00c853",
-)  # fmt: skip
+COLOURS = (*SERIES, *SERIES[: len(MARKERS) - len(SERIES)])  # of the heads, each with a marker of its own
 STYLES = ("-", "--", ":", "-.")  # of the models
-MARKERS = {"supervised": "o", "semi-supervised": "s", "transductive": "^"}
-OTHER_MARKER = "D"
+FILLS = {"supervised": "full", "semi-supervised": "none", "transductive": "left"}  # of the markers
+OTHER_FILL, OTHER_MARKER = "bottom", "."
 PUBLISHED = "x"
 TICKS = (0, 20, 40, 50, 60, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.5, 99.8, 99.9)
+FROM = 50  # per cent, where the axis begins at the latest: from 88 % on, a small gap would fill it
 LEAST_ERROR = 0.01  # per cent: one image of ten thousand, the top of the axis
 DODGE, MOST_DODGE = 0.012, 0.12  # decades between two lines' error bars, and from the first to the last
 LABEL_GAP = 0.03  # of the axes' height, between the names of published figures
@@ -30,7 +29,8 @@ LABEL_GAP = 0.03  # of the axes' height, between the names of published figures
 def accuracy_figure(tables: list[Block]) -> "Figure | None":
     """Accuracy over the number of labels, a panel a data set; None without figures.
 
-    A colour a head, a line style a model, a marker for what a head saw; bars are the larger of the deviations over
+    A colour and a marker a head, filled by what it saw, a line style a model; the axis begins at 50 %, or below if a
+    figure lies there. Bars are the larger of the deviations over
     draws and seeds, none where one repetition shows none. Published figures are named where the fewest labels are;
     heads beyond the colours are grey.
     """
@@ -40,18 +40,18 @@ def accuracy_figure(tables: list[Block]) -> "Figure | None":
     from matplotlib.figure import Figure
 
     heads = list(dict.fromkeys(head for block in tables for head in block.rows))
-    colours = dict(zip(dict.fromkeys(head.name for head in heads), COLOURS, strict=False))
+    marks = dict(zip(dict.fromkeys(head.name for head in heads), zip(COLOURS, MARKERS, strict=True), strict=False))
     models = dict.fromkeys(head.model for head in heads)
     styles = {model: STYLES[number % len(STYLES)] for number, model in enumerate(models)}
     figure = Figure(figsize=(5.4 * len(tables) + 2.2, 6), dpi=130, layout="constrained")
     for axes, block in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables, strict=True):
         quoted = [r for r in block.published if block.counts[0] in r.figures]
         _scale(axes, block, quoted)
-        _draw_heads(axes, block, colours, styles)
+        _draw_heads(axes, block, marks, styles)
         _draw_published(axes, block, quoted)
         axes.set_title(in_chart(block.dataset))
-    handles = _legend(heads, colours, styles) + _legend_of_bars(tables)
-    figure.legend(handles=handles, loc="outside right center", fontsize=7, frameon=False)
+    handles = _legend(heads, marks, styles, any(b.published for b in tables)) + _legend_of_bars(tables)
+    figure.legend(handles=handles, loc="outside right center", fontsize=9, frameon=False)
     return figure
 
 
@@ -62,7 +62,7 @@ def _scale(axes: "Axes", block: Block, quoted: list[Reference]) -> None:
     axes.set_yscale("function", functions=(_height, lambda height: 100 - 10 ** -np.asarray(height, float)))
     means = [100 * cell.spread.mean for row in block.rows.values() for cell in row.values()]
     points = [mean for mean in means if not math.isnan(mean)] + [float(r.figures[block.counts[0]][0]) for r in quoted]
-    low, high = (float(_height(value)) for value in (min(points), max(points)))
+    low, high = (float(_height(value)) for value in (min(*points, FROM), max(points)))
     margin = 0.03 * (high - low) + 0.02
     bottom, top = 100 - 10 ** (margin - low), 100 - 10 ** (-margin - high)
     axes.set_ylim(max(bottom, 0), min(top, 100 - LEAST_ERROR))
@@ -86,21 +86,23 @@ def _height(accuracy):
     return -np.log10(np.maximum(100 - np.asarray(accuracy, float), LEAST_ERROR))
 
 
-def _draw_heads(axes: "Axes", block: Block, colours: dict[str, str], styles: dict[str, str]) -> None:
+def _draw_heads(axes: "Axes", block: Block, marks: dict[str, tuple[str, str]], styles: dict[str, str]) -> None:
     step = min(DODGE, MOST_DODGE / len(block.rows)) if len(block.counts) > 1 else 0.0
     for number, (head, row) in enumerate(block.rows.items()):
         spreads = {count: cell.spread for count, cell in sorted(row.items()) if not math.isnan(cell.spread.mean)}
         shift = 10 ** (step * (number - (len(block.rows) - 1) / 2))
+        colour, marker = marks.get(head.name, ("0.7", OTHER_MARKER))
         bars = [100 * _deviation(spread) for spread in spreads.values()]
         axes.errorbar(
             [count * shift for count in spreads],
             [100 * spread.mean for spread in spreads.values()],
             yerr=bars,
-            color=colours.get(head.name, "0.7"),
+            color=colour,
             linestyle=styles[head.model],
-            marker=MARKERS.get(head.supervision, OTHER_MARKER),
+            marker=marker,
+            fillstyle=FILLS.get(head.supervision, OTHER_FILL),
             label=in_chart(f"{head.name} on {head.model}"),
-            markersize=4,
+            markersize=6,
             linewidth=1.1,
             elinewidth=0.7,
             capsize=1.5,  # which a deviation of zero has too
@@ -139,19 +141,24 @@ def spread_out(places: list[float], gap: float) -> list[float]:
     return moved
 
 
-def _legend(heads: list[Head], colours: dict[str, str], styles: dict[str, str]) -> list:
-    """What colours, line styles and markers mean."""
+def _legend(heads: list[Head], marks: dict[str, tuple[str, str]], styles: dict[str, str], quoted: bool) -> list:
+    """What colours, markers, their fillings and line styles mean."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=colour, lw=2, label=in_chart(name)) for name, colour in colours.items()]
-    if more := len({head.name for head in heads} - colours.keys()):
+    handles = [
+        Line2D([], [], color=colour, lw=2, marker=marker, markersize=6, label=in_chart(name))
+        for name, (colour, marker) in marks.items()
+    ]
+    if more := len({head.name for head in heads} - marks.keys()):
         handles.append(Line2D([], [], color="0.7", lw=2, label=f"{more} more"))
     for model, style in styles.items():
         handles.append(Line2D([], [], color="0.2", ls=style, label=in_chart(f"codes of {model}")))
     for saw in dict.fromkeys(head.supervision for head in heads):
-        marker = MARKERS.get(saw, OTHER_MARKER)
-        handles.append(Line2D([], [], color="0.2", ls="", marker=marker, markersize=4, label=in_chart(saw)))
-    return [*handles, Line2D([], [], color="0.55", ls="", marker=PUBLISHED, markersize=4, label="published")]
+        style = {"marker": "o", "markersize": 6, "fillstyle": FILLS.get(saw, OTHER_FILL)}
+        handles.append(Line2D([], [], color="0.2", ls="", label=in_chart(saw), **style))
+    if quoted:
+        handles.append(Line2D([], [], color="0.55", ls="", marker=PUBLISHED, markersize=4, label="published"))
+    return handles
 
 
 def _legend_of_bars(tables: list[Block]) -> list:

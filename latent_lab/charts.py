@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callbacks.drawing import loss_charts
+from callbacks.drawing.colours import DECISIONS, GENERATED, REAL
 from latent_lab.accuracy_chart import accuracy_figure as accuracy_figure
 from latent_lab.escaping import in_chart
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws: a table needs none
     from matplotlib.figure import Figure
+
+PANEL, LEGEND, DPI = 2.9, 7.2, 110  # width of a panel, at least of their legend, both in inches; dots in one
 
 
 def losses_figure(histories: dict[str, dict]) -> "Figure | None":
@@ -46,7 +49,9 @@ def panels_figure(panels: list[tuple[dict, Path]]) -> "Figure | None":
     column_names = list(dict.fromkeys(_named(settings, across) for settings, _ in panels))
     width = len(column_names) if down else math.ceil(math.sqrt(len(panels)))
     height = len(row_names) if down else math.ceil(len(panels) / width)
-    figure = Figure(figsize=(2.2 * width + 0.5, 2.5 * height), dpi=130, layout="constrained")
+    figure = Figure(
+        figsize=(max(PANEL * width + 0.4, LEGEND), 1.16 * PANEL * height + 0.6), dpi=DPI, layout="constrained"
+    )
     grid = figure.subplots(height, width, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -56,13 +61,27 @@ def panels_figure(panels: list[tuple[dict, Path]]) -> "Figure | None":
         with Image.open(path) as panel:
             axes.imshow(panel.convert("RGB"))
         if not down:
-            axes.set_title(_named(settings, across), fontsize=7)
+            axes.set_title(_named(settings, across), fontsize=9)
     if down:
         for axes, name in zip(grid[0], column_names, strict=True):
-            axes.set_title(name, fontsize=7)
+            axes.set_title(name, fontsize=9)
     for axes, name in zip(grid[:, 0], row_names, strict=False):
-        axes.text(-0.04, 0.5, name, transform=axes.transAxes, fontsize=7, rotation=90, ha="right", va="center")
+        axes.text(-0.04, 0.5, name, transform=axes.transAxes, fontsize=9, rotation=90, ha="right", va="center")
+    figure.legend(handles=_legend_of_panels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
+
+
+def _legend_of_panels() -> list:
+    """What the points and the colours of :func:`callbacks.drawing.plane_pictures.panel_figure` mean."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    points = {"real points": ("o", REAL), "generated points": ("D", GENERATED)}
+    ends = {"decided: generated (critic: low)": DECISIONS[0], "decided: real (critic: high)": DECISIONS[-1]}
+    return [
+        *(Line2D([], [], ls="", marker=mark, color=of, label=label) for label, (mark, of) in points.items()),
+        *(Patch(facecolor=of, edgecolor="0.6", label=label) for label, of in ends.items()),
+    ]
 
 
 def _named(settings: dict, keys: list[str]) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from latent_lab.page import commands_of
 from latent_lab.report_page.cards import card, film
-from latent_lab.report_page.curves import loss_charts
+from latent_lab.report_page.curves import loss_charts, score_curves
 from latent_lab.report_page.markup import Html, command, element, joined, page
 from latent_lab.report_page.pictures import Film, taken
 from latent_lab.report_page.tables import all_jobs, differing, of_kind
@@ -147,7 +147,8 @@ def _losses(folder: Path, job: dict) -> list[dict]:
     if file is None:
         return []
     try:
-        return loss_charts(read_json(file), "\n".join(commands_of([job])))
+        history, command = read_json(file), "\n".join(commands_of([job]))
+        return score_curves(history, command) + loss_charts(history, command)
     except (DamagedFile, KeyError, TypeError, ValueError, AttributeError):
         return []  # damaged: the page is of what can be read
 

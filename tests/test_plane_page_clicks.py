@@ -17,6 +17,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from test_plane_view import fitted
 
+from callbacks.drawing import colours
 from callbacks.drawing.loss_charts import plain_history
 from callbacks.drawing.plane_page import TEMPLATE, judged, page_of
 from callbacks.observers.plane_view import PlaneView
@@ -71,6 +72,8 @@ def run_data(**changes) -> dict:
     return {
         "title": "gan-ring-1a2b3c4d",
         "sentence": "converged",
+        "statement": "converged, within all limits",
+        "settings": {"model.n_critic": "5"},
         "window": [-2, 2, -2, 2],
         "decision": "probability",
         "noise": {"kind": "normal", "dim": 2},
@@ -112,10 +115,10 @@ class Page:
     def colour(self, x: float, y: float) -> np.ndarray:
         return self.colours([(x, y)])[0]
 
-    def orange(self) -> int:
+    def folded(self) -> int:
         """How many pixels of the plot have the colour of a fold."""
         picture = Image.open(io.BytesIO(base64.b64decode(self.picture().partition(",")[2]))).convert("RGB")
-        return int((np.abs(np.asarray(picture, int) - [224, 123, 26]).max(2) < 60).sum())
+        return int((np.abs(np.asarray(picture, int) - [182, 82, 143]).max(2) < 40).sum())
 
     def wait(self, condition, seconds: float = 5) -> None:
         end = time.monotonic() + seconds
@@ -153,12 +156,12 @@ def page(driver, tmp_path):
     assert not driver.find_element("id", "error").is_displayed()
 
 
-def is_green(colour) -> bool:
-    return colour[1] > colour[0] + 40 and colour[1] > colour[2] + 20
+def is_blue(colour) -> bool:
+    return colour[2] > colour[0] + 60 and colour[2] > colour[1] + 30
 
 
-def is_purple(colour) -> bool:
-    return colour[2] > colour[1] + 50 and colour[0] > colour[1] + 20
+def is_orange(colour) -> bool:
+    return colour[0] > colour[2] + 80 and colour[0] > colour[1] + 60
 
 
 @pytest.mark.parametrize("kind", [GAN, WGANGP])
@@ -166,9 +169,12 @@ def test_the_page_of_a_real_fit_opens_plays_and_goes_slowly(page, tmp_path, kind
     view = PlaneView(every_n_updates=4)
     _, history, _ = fitted(kind, view=view)
     state, losses = view.state_dict(), plain_history(history.state_dict())
-    (tmp_path / "fit.html").write_text(page_of(state, losses, "a fit", judged(state, losses).sentence))
+    (tmp_path / "fit.html").write_text(page_of(state, losses, "a fit", judged(state, losses), {"model.n_critic": "5"}))
     opened = page(tmp_path / "fit.html")
-    assert opened.text("title") == "a fit" and opened.text("sentence").startswith("Not converged")
+    assert opened.text("title") == "a fit" and opened.text("statement") == ""  # folded
+    opened.js("document.querySelector('#details summary').click()")
+    assert opened.text("statement").count("limit") > 2 and opened.text("settings") == "model.n_critic\n5"
+    opened.js("document.querySelector('#details summary').click()")
     assert opened.text("iteration") == "20"
     last = state["frames"][-1]["scores"]
     assert float(opened.text("scores").split()[1]) == pytest.approx(last["kl"], rel=0.01)
@@ -188,10 +194,10 @@ def test_it_opens_at_the_last_frame_and_says_what_it_is(page):
 def test_points_and_decision_lie_where_the_data_says(page):
     opened = page()
     opened.click("layer-manifold", "layer-gradients")
-    assert all(is_green(opened.colour(x, y)) for x, y in REAL)
-    assert is_purple(opened.colour(0.2, 0.2)) and is_purple(opened.colour(0.7, -0.3))
+    assert all(is_blue(opened.colour(x, y)) for x, y in REAL)
+    assert is_orange(opened.colour(0.2, 0.2)) and is_orange(opened.colour(0.7, -0.3))
     top, middle, bottom = (opened.colour(-1, y) for y in (1.9, 0, -1.9))
-    assert top[1] > top[0] + 30 and bottom[2] > bottom[1] + 30 and np.ptp(middle) < 10
+    assert top[2] > top[0] + 30 and bottom[0] > bottom[2] + 30 and np.ptp(middle) < 10
 
 
 def test_the_scrubber_goes_to_a_frame(page):
@@ -200,7 +206,7 @@ def test_the_scrubber_goes_to_a_frame(page):
     opened["scrub"].send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
     assert opened.text("iteration") == "250" and opened.text("scores").split()[:2] == ["KL", "0.25"]
     assert opened.picture() != before
-    assert is_purple(opened.colour(0.05, 0.05)), "the frame's own points"
+    assert is_orange(opened.colour(0.05, 0.05)), "the frame's own points"
     opened["scrub"].send_keys(Keys.HOME)
     assert opened.text("iteration") == "0"
 
@@ -256,12 +262,12 @@ def test_a_layer_goes_and_comes_back_exactly(page, layer):
 def test_without_layers_the_plot_is_blank(page):
     opened = page()
     opened.click(*(f"layer-{layer}" for layer in LAYERS))
-    assert (opened.colour(*REAL[0]) == 255).all() and (opened.colour(0.2, 0.2) == 255).all() and opened.orange() == 0
+    assert (opened.colour(*REAL[0]) == 255).all() and (opened.colour(0.2, 0.2) == 255).all() and opened.folded() == 0
 
 
-def test_a_folded_cell_is_orange(page):
-    assert page().orange() > 60, "the outline of a cell of 50 x 50 pixels"
-    assert page(frames=[frame(0, manifold=sheet() | {"fold": packed(np.zeros(9), "uint8")})]).orange() == 0
+def test_a_folded_cell_has_purple_edges(page):
+    assert page().folded() > 60, "the outline of a cell of 50 x 50 pixels"
+    assert page(frames=[frame(0, manifold=sheet() | {"fold": packed(np.zeros(9), "uint8")})]).folded() == 0
 
 
 def test_a_click_on_a_chart_jumps_to_the_nearest_frame(page):
@@ -275,7 +281,7 @@ def test_a_click_on_a_chart_jumps_to_the_nearest_frame(page):
         assert opened.text("iteration") == str(update)
         pixels = np.array(opened.js(strip, chart, round(left + update / 1000 * (right - left)))).reshape(80, 3, 4)
         dark = pixels[..., :3].max(2) + 255 - pixels[..., 3] < 170
-        assert dark.any(1).mean() > 0.9, "the marker is there, from top to bottom"
+        assert dark.any(1).mean() > 0.8, "the marker is there, from top to bottom"
 
 
 def test_a_chart_says_its_values_at_the_frame(page):
@@ -314,21 +320,21 @@ def test_the_discriminators_change_is_shown_from_before_to_after(page):
     opened = page(motion="reduce")
     opened.click("slow", "slow-next")
     opened.wait(lambda: opened.text("caption").startswith("2 of 5"))
-    assert is_before(opened.colour(-1, 1.9)), "the top is purple before"
+    assert is_before(opened.colour(-1, 1.9)), "the top is orange before"
     opened.click("slow-next")
     opened.wait(lambda: opened.text("caption").startswith("3 of 5"))
-    assert not is_before(opened.colour(-1, 1.9)), "and green after"
+    assert not is_before(opened.colour(-1, 1.9)), "and blue after"
 
 
 def is_before(colour) -> bool:
-    return colour[2] > colour[1] + 30
+    return colour[0] > colour[2] + 30
 
 
 def test_the_generators_step_is_drawn_as_many_times_longer_as_it_says(page):
     opened = page(motion="reduce")
     opened.click("slow", *["slow-next"] * 4)
     opened.wait(lambda: "Drawn 20 times as far" in opened.text("caption"))
-    assert is_purple(opened.colour(0.2 + 20 * STEP, 0.2)) and is_purple(opened.colour(0.7 + 20 * STEP, -0.3))
+    assert is_orange(opened.colour(0.2 + 20 * STEP, 0.2)) and is_orange(opened.colour(0.7 + 20 * STEP, -0.3))
 
 
 def test_with_reduced_motion_a_stage_stands_still_and_waits(page):
@@ -398,11 +404,11 @@ def test_a_margin_has_its_two_ends_and_no_contour_lines(page):
 def test_other_runs_show_and_play_slowly_too(page, changes):
     opened = page(motion="reduce", **changes)
     assert opened.text("iteration") == "1000"
-    assert is_green(opened.colour(*REAL[0])) and is_purple(opened.colour(0.2, 0.2))
+    assert is_blue(opened.colour(*REAL[0])) and is_orange(opened.colour(0.2, 0.2))
     assert opened["layer-manifold"].is_enabled() == (changes["frames"][0]["manifold"] is not None)
     opened.click("slow", *["slow-next"] * 4)
     opened.wait(lambda: opened.text("caption").startswith("5 of 5"))
-    assert is_purple(opened.colour(0.2 + (0 if "charts" in changes else 20 * STEP), 0.2))
+    assert is_orange(opened.colour(0.2 + (0 if "charts" in changes else 20 * STEP), 0.2))
 
 
 def test_text_of_the_run_is_never_markup(page):
@@ -425,3 +431,41 @@ def test_it_asks_nothing_of_the_network(page, driver):
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     assert urls and all(url.startswith(("file:", "data:")) for url in urls)
     assert sum(url.startswith("file:") for url in urls) == 1, "the page itself"
+
+
+def test_dark_is_dark_in_the_plane_too_and_points_stay_seen(page, driver):
+    """Of the plot and the page; the change of scheme redraws without a reload."""
+    opened = page()
+    opened.click("layer-manifold", "layer-gradients")
+
+    def looks(scheme: str) -> tuple[float, float, float]:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia",
+                               {"features": [{"name": "prefers-color-scheme", "value": scheme}]})  # fmt: skip
+        # the event that redraws comes with the browser's next frame
+        opened.wait(lambda: all((opened.colour(-1, y).mean() < 128) == (scheme == "dark") for y in (0, 1.9)))
+        paper = opened.js("getComputedStyle(document.body).backgroundColor")
+        return (
+            np.mean([float(n) for n in paper[4:-1].split(",")]),
+            opened.colour(-1, 0).mean(),
+            opened.colour(-1, 1.9).mean(),
+        )
+
+    light, dark = looks("light"), looks("dark")
+    assert min(light) > 190 and max(dark) < 80
+    assert is_blue(opened.colour(*REAL[0])) and is_orange(opened.colour(0.2, 0.2))
+    assert looks("light") == light
+
+
+def test_the_page_and_the_pictures_have_the_same_colours():
+    style = TEMPLATE.read_text()
+    for name, colour in {"real": colours.REAL, "generated": colours.GENERATED, "fold": colours.FOLD,
+                         **dict(zip(("low", "middle", "high"), colours.DECISIONS, strict=True))}.items():  # fmt: skip
+        assert f"--{name}: {colour};" in style, name
+
+
+def test_what_each_of_the_two_has_learned_is_said(page):
+    """With five steps of the critic an update, a fifth of the updates is as much work."""
+    opened = page(steps={"critic": 5, "generator": 1})
+    assert "the generator took 1,000 steps, the discriminator took 5,000" in opened.text("caption")
+    opened = page(steps={"critic": 5, "generator": 0})
+    assert "the generator is fixed, the discriminator took 5,000" in opened.text("caption")

@@ -16,6 +16,7 @@ from callbacks.analyses.plane_result import PlaneResult
 from callbacks.drawing.loss_charts import plain_history
 from callbacks.drawing.plane_page import judged, page_of
 from callbacks.drawing.plane_pictures import LAYERS, arrow_scale, frame_figure, overview_figure, save_animation
+from callbacks.drawing.plane_scores import main_scores
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.plane_view import (
     HEAT,
@@ -228,17 +229,17 @@ def test_the_page_holds_the_frames_and_opens_without_a_network(kind, z_dim):
     view = PlaneView(every_n_updates=4)
     _, history, _ = fitted(kind, view=view, z_dim=z_dim, distribution=EightGaussians())
     state, losses = view.state_dict(), plain_history(history.state_dict())
-    text = page_of(state, losses, "a <title>", judged(state, losses).sentence)
+    text = page_of(state, losses, "a <title>", judged(state, losses))
     assert len(text) < 5_000_000 and "a &lt;title&gt;" in text
     assert not re.search(r"(src|href)\s*=\s*[\"']?https?:", text) and "@import" not in text
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert [frame["update"] for frame in data["frames"]] == [1, 4, 8, 12, 16, 20]
-    assert data["title"] == "a <title>" and data["sentence"].startswith("Not converged")
+    assert data["title"] == "a <title>" and data["sentence"].count(". ") == 0 and "JS in bits" in data["statement"]
     assert (data["frames"][0]["manifold"] is None) == (z_dim == 3)
     titles = [chart["title"] for chart in data["charts"]]
-    assert "JS divergence from the data, bits" in titles and "modes hit" in titles
+    assert "JS divergence from the data, bits (10,000 points)" in titles and "modes hit" in titles
     bounds = state["bounds"]
-    (chart,) = [chart for chart in data["charts"] if chart["title"] == "Wasserstein-1 distance"]
+    (chart,) = [chart for chart in data["charts"] if chart["title"] == "Wasserstein-1 distance (300 points)"]
     assert {bounds["w1"][0], bounds["w1"][2]} == set(chart["lines"].values())
     assert all(len(values) == len(chart["updates"]) for chart in data["charts"] for values in chart["series"].values())
 
@@ -249,7 +250,7 @@ def test_a_fit_that_diverged_ends_with_a_page_and_says_so():
     state, losses = view.state_dict(), plain_history(history.state_dict())
     found = judged(state, losses)
     assert found.state == "diverged" and "lower both rates" in found.sentence
-    page = page_of(state, losses, "x", found.sentence)
+    page = page_of(state, losses, "x", found)
     assert "NaN" not in re.search(r'id="data">(.*?)</script>', page)[1]
     overview_figure(state, LAYERS, found.sentence)
 
@@ -268,7 +269,7 @@ def test_a_hinge_critic_is_on_its_margin_and_estimates_no_distance():
     found = judged(state, losses)
     assert re.search(r"the discriminator (not )?undecided \(mean \|D\| / 2 0\.\d\d\)", found.sentence)
     assert "estimate" not in found.sentence and "its equilibrium 2.000" in found.sentence
-    page = page_of(state, losses, "x", found.sentence)
+    page = page_of(state, losses, "x", found)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
     assert data["decision"] == "margin" and all(frame["heat_range"] == [-1, 1] for frame in data["frames"])
     assert {"|D| / 2 at real and generated points"} <= {chart["title"] for chart in data["charts"]}
@@ -289,15 +290,16 @@ def test_the_result_of_a_fit_in_a_notebook():
     outcome = result.outcome
     assert set(outcome.artefacts) == {"history.json", "page.html", "view.gif", "panel.png", "report.md"}
     assert set(outcome.figures) == {"view", "losses"}
-    assert outcome.facts["convergence"] == {"state": "collapsed", "since": None}
+    assert outcome.facts["convergence"] == {"state": "outpaced", "since": None}
     final, metrics = view.state_dict()["final"], outcome.metrics
     assert metrics["w1_averaged"] != final["averaged"]["w1"], "a smaller sample than the verdict's was asked for"
     assert "kl_limit" not in metrics and metrics["js_limit"] == final["bounds"]["js"][2]
     line = outcome.artefacts["report.md"].split("| averaged generator | ")[1].split(" |")[0]
     assert line == f"{metrics['kl_averaged']:.4f}"
-    told = json.loads(re.search(r'id="data">(.*?)</script>', outcome.artefacts["page.html"], re.DOTALL)[1])["sentence"]
-    assert told[0].lower() + told[1:] == outcome.facts["statement"]
-    assert outcome.artefacts["history.json"] == plain_history(history.state_dict())
+    told = json.loads(re.search(r'id="data">(.*?)</script>', outcome.artefacts["page.html"], re.DOTALL)[1])["statement"]
+    assert told[0].lower() + told[1:].rstrip(".") == outcome.facts["statement"].rstrip(".")
+    kept = plain_history(history.state_dict()) | {"scores": main_scores(view.state_dict())}
+    assert outcome.artefacts["history.json"] == kept
     fit = InTraining(module.trainer, module)
     assert result.reload(fit, None) == result.metrics and {"kl", "w1_averaged", "js_floor"} <= result.metrics.keys()
 
@@ -341,8 +343,9 @@ def test_pictures_and_animation_are_drawn(tmp_path):
     save_animation(state, LAYERS, tmp_path / "view.gif")
     with Image.open(tmp_path / "view.gif") as animation:
         assert animation.n_frames == len(state["frames"]) == 11
-    titles = [axes.get_title() for axes in overview_figure(state, LAYERS, "x").axes]
-    assert titles[0].startswith("update 20: JS ") and "modes hit" in titles
+    figure = overview_figure(state, LAYERS, "x")
+    assert figure.subfigs[0].get_suptitle().startswith("update 20: JS ")
+    assert "modes hit" in [axes.get_title() for axes in figure.axes]
     assert arrow_scale(state) > 0
 
 

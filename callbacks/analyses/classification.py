@@ -91,8 +91,8 @@ class Classification(Analysis):
         said = f"{who}, {self.n_labels} labels (draw {self.label_seed}), {supervision}"
         return f"{said} on {fitted.name}: {self.score_on} accuracy {100 * accuracy:.1f} %"
 
-    def _confusion(self, fitted: Fitted, confusion: np.ndarray) -> dict[str, np.ndarray]:
-        return {"confusion_matrix": confusion_image(confusion, fitted.datamodule.class_names)}
+    def _confusion(self, fitted: Fitted, confusion: np.ndarray, caption: str) -> dict[str, np.ndarray]:
+        return {"confusion_matrix": confusion_image(confusion, fitted.datamodule.class_names, caption)}
 
     def _errors(
         self, fitted: Fitted, labelled: np.ndarray, predicted: np.ndarray, caption: str

@@ -44,9 +44,9 @@ class LabelClassifier(Classification):
         labelled = draw_labels(data.labelled.targets.cpu().numpy(), self.n_labels, self.label_seed, self.labels)
         supervision = fitted.model.supervision
         facts = self._facts(fitted, supervision, labelled, len(data.train.images) - self.n_labels, confusion)
-        figures = self._confusion(fitted, confusion)
+        caption = self._caption(fitted, type(fitted.model).__name__, supervision, metrics["accuracy"])
+        figures = self._confusion(fitted, confusion, caption)
         if self._drawn:
-            caption = self._caption(fitted, type(fitted.model).__name__, supervision, metrics["accuracy"])
             figures |= self._errors(fitted, labelled, predicted, caption)
         return Outcome(metrics, facts, figures, seconds=seconds)
 

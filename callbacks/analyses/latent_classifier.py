@@ -113,9 +113,9 @@ class LatentClassifier(Classification):
         facts = self._facts(fitted, self.supervision, given.labelled, unlabelled, confusion)
         facts |= {"code_dims": int(codes["train_codes"].shape[1])}
         facts |= {name: said for name in ("chosen", "warning") if (said := getattr(self.classifier, name, None))}
-        figures = self._confusion(fitted, confusion)
+        caption = self._caption(fitted, type(self.classifier).__name__, self.supervision, metrics["accuracy"])
+        figures = self._confusion(fitted, confusion, caption)
         if self._drawn:
-            caption = self._caption(fitted, type(self.classifier).__name__, self.supervision, metrics["accuracy"])
             figures |= self._errors(fitted, given.labelled, predicted, caption)
             figures |= self._codes(fitted, codes, given.labelled, predicted, caption)
         return Outcome(metrics, facts, figures, {STORED: self.classifier.arrays()}, seconds)
@@ -174,7 +174,11 @@ class LatentClassifier(Classification):
         method, among, scored = self.codes_map, codes["train_codes"], codes[f"{self.split}_codes"]
         plane = fitted.derived(f"{method}_{self.split}", lambda: maps.plane_of(among, scored, method), PLANE)
         targets, labels = codes[f"{self.split}_targets"], codes["train_targets"][labelled]
-        known, names, caption = plane["train"][labelled], fitted.datamodule.class_names, f"{caption}; {method}"
+        known, names, caption = (
+            plane["train"][labelled],
+            fitted.datamodule.class_names,
+            f"{caption}; {maps.axes_of(method, plane)}",
+        )
         return {"codes": maps.codes_map(plane["scored"], targets, predicted, known, labels, names, caption)}
 
     def _warn(self) -> None:

@@ -103,6 +103,19 @@ def _placed(codes: np.ndarray, laid_out: np.ndarray, points: np.ndarray) -> np.n
     return np.median(points[nearest.numpy()], axis=1).astype(np.float32)
 
 
+def axes_of(method: str, plane: dict[str, np.ndarray]) -> str:
+    """What the two axes of a map are.
+
+    Args:
+        method: ``pca``, ``tsne`` or ``umap``.
+        plane: of :func:`plane_of`.
+    """
+    if method == "pca":
+        across, up = (f"{share:.0%}" for share in plane["share"])
+        return f"axes: the directions of most variance, {across} of it across and {up} upright (PCA)"
+    return f"axes: of {'t-SNE' if method == 'tsne' else 'UMAP'}, without a meaning or a scale"
+
+
 def codes_map(
     points: np.ndarray,
     targets: np.ndarray,

@@ -1,7 +1,10 @@
 """A confusion matrix as an image: a hundred jobs of a sweep draw one each, so it has to be quick (no matplotlib)."""
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
+
+from callbacks.drawing.mosaics import captioned
 
 CELL = 40  # side of a cell: four digits fit
 FONT, SMALL = 13, 12  # sizes of the letters around the matrix, and of the counts in it
@@ -10,8 +13,9 @@ WHITE, BLUE = (247, 251, 255), (8, 48, 107)  # of the shares 0 and 1: the ends o
 DARK = 0.5  # the share from which on a count is written in white
 
 
-def confusion_image(counts: np.ndarray, class_names: list[str]) -> np.ndarray:
-    """A confusion matrix ``(true, predicted)``: shares of the true class as colour, counts as numbers.
+def confusion_image(counts: np.ndarray, class_names: list[str], caption: str = "") -> np.ndarray:
+    """A confusion matrix ``(true, predicted)``: shares of the true class as colour, counts as numbers; above it the
+    caption, how many are right, and what numbers and colours are.
 
     Returns:
         uint8 ``(H, W, 3)``.
@@ -45,7 +49,12 @@ def confusion_image(counts: np.ndarray, class_names: list[str]) -> np.ndarray:
     draw.text((centre, image.height - MARGIN), "predicted", "black", font, anchor="md")
     true = _written("true", font).rotate(90, expand=True)
     image.paste(true, (MARGIN, round(top + side / 2 - true.height / 2)))
-    return np.array(image)
+    words = "numbers: images; colour: their share of the true class, from 0 % (white) to 100 % (dark)"
+    strip = captioned(torch.empty(0, image.width, dtype=torch.uint8), f"{caption}\n{words}".strip()).numpy()
+    sheet = Image.new("RGB", (max(image.width, strip.shape[1]), len(strip) + image.height), "white")
+    sheet.paste(Image.fromarray(strip))
+    sheet.paste(image, (0, len(strip)))
+    return np.array(sheet)
 
 
 def _written(text: str, font: ImageFont.FreeTypeFont) -> Image.Image:

@@ -5,11 +5,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from callbacks.drawing.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
+
 if TYPE_CHECKING:  # matplotlib is imported where it draws
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EPOCH_STYLES = {"train": ("o-", "training set"), "val": ("s--", "held-out")}
+PAIRS = ((BLUE, VERMILLION), (GREEN, PURPLE), (SKY, ORANGE))  # of a term: of training, held-out
+GENERATORS = {"averaged": "averaged generator", "raw": "generator"}
+LINES = (":", (0, (1, 4)), "-.")  # styles of what a loss is held against
+COLUMNS = 2  # panels a row: the sheet is WIDTH inches of 100 pixels wide, as a page shows it
+WIDTH, HEIGHT, TITLE = 9.0, 3.3, 0.35  # inches; of the sheet, of a row, of a fit's name
+MOST_FITS = 12  # on a sheet; each job's folder has its own
+LOG_FROM = 20  # times the least value, in positive values: the axis is logarithmic
+CLIPPED = 0.01  # share of values at either end that don't set an axis: the first updates' extremes
 
 
 def plain_history(state: dict) -> dict:
@@ -17,28 +27,51 @@ def plain_history(state: dict) -> dict:
     return state | {"rows": state["rows"].tolist(), "norm_counts": state["norm_counts"].tolist()}
 
 
-def losses_figure(histories: dict[str, dict]) -> "Figure | None":
-    """Charts of one or several fits, a row each; None if there is none.
+def fcd_chart(kept: dict) -> dict:
+    """FCD over updates, as :func:`callbacks.drawing.plane_scores.score_series` has charts.
 
     Args:
-        histories: title of the row to a history as :func:`plain_history` gives it.
+        kept: the state of :class:`callbacks.observers.epoch_scores.EpochScores`.
+    """
+    series = {label: [entry[name]["fcd"] for entry in kept["epochs"]] for name, label in GENERATORS.items()}
+    return {
+        "title": f"FCD of {kept['samples']:,} samples from as many held-out images",
+        "updates": [entry["updates"] for entry in kept["epochs"]],
+        "series": series,
+        "lines": {"floor: training images": kept["floor"]["fcd"]},
+        "log": True,
+    }
+
+
+def losses_figure(histories: dict[str, dict]) -> "Figure | None":
+    """Charts of one or several fits, the first 12, each under its name; None if there is none.
+
+    Args:
+        histories: the fit's name to a history as :func:`plain_history` gives it.
     """
     histories = {title: _with_charts_shown(history) for title, history in histories.items() if history["updates"]}
     if not histories:
         return None
     from matplotlib.figure import Figure
 
-    columns = max(len(history["charts"]) + bool(history["norm_counts"]) for history in histories.values())
-    figure = Figure(figsize=(4.6 * columns, 3.5 * len(histories)), dpi=110, layout="constrained")
-    grid = figure.subplots(len(histories), columns, squeeze=False)
-    for row, (title, history) in zip(grid, histories.items(), strict=True):
-        for axes in row:
-            axes.set_visible(False)
-        for axes, chart in zip(row, history["charts"], strict=False):
+    shown = dict(list(histories.items())[:MOST_FITS])
+    panels = [len(history["charts"]) + bool(history["norm_counts"]) for history in shown.values()]
+    rows = [-(-count // COLUMNS) for count in panels]
+    heights = [HEIGHT * count + TITLE * bool(title) for count, title in zip(rows, shown, strict=True)]
+    figure = Figure(figsize=(WIDTH, sum(heights)), dpi=100, layout="constrained")
+    blocks = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for block, (title, history), of_block, count in zip(blocks, shown.items(), rows, panels, strict=True):
+        places = list(block.subplots(of_block, COLUMNS, squeeze=False).flat)
+        for axes, chart in zip(places, history["charts"], strict=False):
             _draw_chart(axes, chart, history)
         if history["norm_counts"]:
-            _draw_norms(row[len(history["charts"])], history)
-        row[0].text(0, 1.13, title, transform=row[0].transAxes, fontsize=10, fontweight="bold")
+            _draw_norms(places[count - 1], history)
+        for axes in places[count:]:
+            axes.set_visible(False)
+        block.suptitle(title, fontsize=10, fontweight="bold")
+    if len(histories) > len(shown):
+        said = f"the first {len(shown)} of {len(histories)} fits; the folder of each job has its own losses.png"
+        figure.suptitle(said, fontsize=9)
     return figure
 
 
@@ -49,59 +82,68 @@ def _with_charts_shown(history: dict) -> dict:
 
 
 def _draw_chart(axes: "Axes", chart: dict, history: dict) -> None:
-    axes.set_visible(True)
+    """A chart, and beneath it, where they cover no curve, what its lines are."""
     rows = np.asarray(history["rows"])
     window = {name: rows[:, i] for i, name in enumerate(history["names"])}
-    limits = []
+    drawn = []
     for number, (name, label) in enumerate(chart["series"].items()):
-        colour = f"C{number}"
+        colours = PAIRS[number % len(PAIRS)]
         if name in window:
-            axes.plot(history["updates"], window[name], color=colour, lw=0.8, alpha=0.55, label=f"{label}, running")
-            limits.append(window[name])
-        for stage, (style, what) in EPOCH_STYLES.items():
+            axes.plot(history["updates"], window[name], color=colours[0], lw=1, alpha=0.55, label=f"{label}, running")
+            drawn.append(window[name])
+        for (stage, (style, what)), colour in zip(EPOCH_STYLES.items(), colours, strict=True):
             points = [(e["updates"], e[f"{stage}/{name}"]) for e in history["epochs"] if f"{stage}/{name}" in e]
             if points:
-                axes.plot(*zip(*points, strict=True), style, ms=3, lw=1, label=f"{label}, {what}",
-                          color=colour if stage == "train" else f"C{number + 3}")  # fmt: skip
-                limits.append(np.asarray([value for _, value in points]))
-    for label, value in chart.get("lines", {}).items():
-        axes.axhline(value, color="0.3", lw=0.9, ls=":")
-        axes.annotate(
-            label,
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            fontsize=7,
-            ha="right",
-            va="bottom",
-            bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.5, "linewidth": 0},
-        )
-    _clip(axes, limits, list(chart.get("lines", {}).values()))
-    axes.set_xlabel("generator updates")
-    axes.set_title(chart["title"], fontsize=9)
+                axes.plot(*zip(*points, strict=True), style, ms=3.5, lw=1, color=colour, label=f"{label}, {what}")
+                drawn.append(np.asarray([value for _, value in points]))
+    for number, (label, value) in enumerate(chart.get("lines", {}).items()):
+        axes.axhline(value, color=GREY, lw=1.2, ls=LINES[number % len(LINES)], label=label)
+    _scale(axes, drawn, list(chart.get("lines", {}).values()))
+    axes.set_xlabel("generator updates", fontsize=8)
+    _finish(axes, chart["title"])
+
+
+def _finish(axes: "Axes", title: str) -> None:
+    axes.set_title(title, fontsize=9)
+    axes.tick_params(which="both", labelsize=8)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=6.5)
+    axes.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.19), frameon=False)
 
 
-def _clip(axes: "Axes", series: list[np.ndarray], lines: list[float]) -> None:
-    """Limits that the first updates' extremes do not set: 1 % to 99 % of all points, and every line of meaning."""
+def _scale(axes: "Axes", series: list[np.ndarray], lines: list[float]) -> None:
+    """Limits that the first updates' extremes do not set: 1 % to 99 % of all points, and every line of meaning;
+    logarithmic where all are positive and far apart."""
     values = np.concatenate(series) if series else np.empty(0)
     values = values[np.isfinite(values)]
-    if len(values):
-        low, high = min([*np.quantile(values, [0.01]), *lines]), max([*np.quantile(values, [0.99]), *lines])
-        pad = 0.08 * (high - low) or 0.1
-        axes.set_ylim(low - pad, high + pad)
+    if not len(values):
+        return
+    low, high = min([*np.quantile(values, [CLIPPED]), *lines]), max([*np.quantile(values, [1 - CLIPPED]), *lines])
+    if min(values.min(), low) > 0 and high > LOG_FROM * low:
+        log_axis(axes)
+        axes.set_ylim(low / 1.3, high * 1.3)
+        return
+    pad = 0.08 * (high - low) or 0.1
+    axes.set_ylim(low - pad, high + pad)
+
+
+def log_axis(axes: "Axes") -> None:
+    """A logarithmic y axis whose numbers are written out: 0.02, 0.05, 0.1."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_norms(axes: "Axes", history: dict) -> None:
-    """Histograms of the gradients' norms: the last epoch's over the first's."""
-    axes.set_visible(True)
+    """Histograms of the gradients' norms: the last epoch's, and the first's as an outline."""
     counts = np.asarray(history["norm_counts"])
     edges = np.linspace(0, history.get("largest_norm", 3.0), counts.shape[1] + 1)  # older histories do not say
-    for at, colour in ((0, "0.7"), (len(counts) - 1, "C0")):
+    for at, colour, filled in ((-1, SKY, True), (0, GREY, False)):
         density = counts[at] / max(1, counts[at].sum()) / (edges[1] - edges[0])
-        axes.stairs(density, edges, fill=True, alpha=0.6, color=colour, label=f"epoch {history['epochs'][at]['epoch']}")
-    axes.axvline(1, color="0.3", lw=0.9, ls=":")
-    axes.annotate("1", (1, 0.95), xycoords=("data", "axes fraction"), fontsize=7)
-    axes.set_xlabel(r"$\|\nabla D(\hat x)\|_2$")
-    axes.set_title("gradient norms between real and generated (density)", fontsize=9)
-    axes.legend(fontsize=6.5)
+        epoch = f"epoch {history['epochs'][at]['epoch']}"
+        axes.stairs(density, edges, fill=filled, alpha=0.8, color=colour, label=epoch)
+    axes.axvline(1, color=GREY, lw=1.2, ls=":", label="norm 1")
+    axes.set_xlabel(r"$\|\nabla D(\hat x)\|_2$", fontsize=8)
+    _finish(axes, "gradient norms between real and generated (density)")

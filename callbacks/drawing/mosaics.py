@@ -134,9 +134,16 @@ def thinned(items: Sequence, most: int) -> list:
 
 
 def load_png(path: Path) -> Tensor:
-    """The canvas in a grey PNG."""
-    with Image.open(path) as image:
-        return torch.from_numpy(np.array(image.convert("L")))
+    """The canvas in a grey PNG.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(np.array(image.convert("L")))
+    except (OSError, SyntaxError, ValueError) as error:  # by the kind of damage
+        raise ValueError(f"{path}: damaged or unreadable ({error}); remove it, and all is drawn without it") from None
 
 
 def save_animation(

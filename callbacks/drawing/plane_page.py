@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from callbacks.drawing.mosaics import thinned
-from callbacks.drawing.plane_pictures import decided_as, score_series
+from callbacks.drawing.plane_scores import decided_as, score_series
 from metrics.convergence import Convergence, convergence
 from metrics.plane_yardstick import Bound
 
@@ -25,7 +25,8 @@ MOST_VALUES = 400  # of a curve in a chart
 def judged(view: dict, history: dict) -> Convergence:
     """Whether a fit has converged, from what its callbacks kept (:mod:`metrics.convergence`)."""
     if not view["steps"]["generator"]:
-        return Convergence("fixed", None, "the generator is fixed, only the critic learned")
+        said = "the generator is fixed, only the critic learned"
+        return Convergence("fixed", None, said, said)
     columns = _columns(history)
     losses = {
         name.replace("_", " "): (statistics.fmean(columns[name][-max(1, len(columns[name]) // RECENT) :]), value)
@@ -54,17 +55,19 @@ def _columns(history: dict) -> dict[str, tuple[float, ...]]:
     return dict(zip(history["names"], zip(*history["rows"], strict=True), strict=True))
 
 
-def page_of(state: dict, history: dict, title: str, sentence: str) -> str:
+def page_of(state: dict, history: dict, title: str, found: Convergence, settings: dict[str, str] | None = None) -> str:
     """The page's text.
 
     Args:
         state: of :class:`callbacks.observers.plane_view.PlaneView`.
         history: of :class:`callbacks.observers.loss_history.LossHistory`, plain.
         title: of the page.
-        sentence: what the fit came to.
+        found: what the fit came to (:func:`judged`): the line above, and all its figures unfolded below.
+        settings: of the model and the data, by their names, unfolded with them.
     """
     data = {
-        "title": title, "sentence": sentence[:1].upper() + sentence[1:],
+        "title": title, "sentence": _as_sentence(found.summary), "statement": _as_sentence(found.sentence),
+        "settings": settings or {},
         "window": state["window"], "decision": state["says"], "noise": state["noise"], "steps": state["steps"],
         "real": _floats(state["real"]), "heat_size": len(state["frames"][0]["heat"]),
         "frames": [_frame(frame, state["range"]) for frame in thinned(state["frames"], MOST_FRAMES)],
@@ -73,6 +76,10 @@ def page_of(state: dict, history: dict, title: str, sentence: str) -> str:
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = TEMPLATE.read_text(encoding="utf-8")
     return page.replace("__TITLE__", html.escape(title)).replace("__DATA__", text)
+
+
+def _as_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def loss_charts(history: dict) -> list[dict]:

@@ -1,27 +1,33 @@
 """Pictures of an adversarial model in the plane, made of the frames that ``PlaneView`` keeps."""
 
 import math
-from fractions import Fraction
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from callbacks.drawing.colours import BLACK, DECISIONS, FOLD, GENERATED, REAL
 from callbacks.drawing.mosaics import save_gif, thinned
 from callbacks.drawing.output import pixels
+from callbacks.drawing.plane_scores import draw_scores, score_series
+from metrics.plane_yardstick import PAIRED
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws: a mistake in a command needs none
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LAYERS = ("real", "generated", "decision", "gradients", "manifold")
-REAL, GENERATED, FOLD = "#1b7f4b", "#7b3fa0", "#e07b00"
-DECISIONS = ["#c9a6dd", "#f2f2f2", "#a4d8bd"]  # from generated over undecided to real
-CONTOURS = 10
+CONTOURS, LETTERS = 10, 190  # lines of a map; in a line above the whole
 LONGEST_ARROW = 1 / 12  # of the window's side, in the median frame
+MOST_ARROW = 1 / 6  # longer ones, as early in training, would cover the plot
 ANIMATION_FRAMES, ANIMATION_MS, LAST_MS = 60, 120, 1500
-ANIMATION_DPI = 65
+ANIMATION_DPI = 75
+MARKS = {  # of the points: told apart by shape too, and from the sheet under them by a white rim
+    "real": {"marker": "o", "s": 16, "color": REAL, "alpha": 0.85, "edgecolors": "white", "linewidths": 0.5},
+    "generated": {"marker": "D", "s": 15, "color": GENERATED, "alpha": 0.95, "edgecolors": "white", "linewidths": 0.5},
+}
 
 
 def _figure(width: float, height: float, dpi: int = 100) -> "Figure":
@@ -53,17 +59,49 @@ def draw_frame(axes: "Axes", state: dict, index: int, layers: list[str], scale: 
     if "manifold" in layers and frame["manifold"]:
         _draw_manifold(axes, {name: value.numpy() for name, value in frame["manifold"].items()})
     if "real" in layers:
-        axes.scatter(*state["real"].numpy().T, s=7, color=REAL, alpha=0.7, linewidths=0, zorder=3)
+        axes.scatter(*state["real"].numpy().T, **MARKS["real"], zorder=3)
     points = frame["points"].numpy()
     if "gradients" in layers:
-        from matplotlib.collections import LineCollection
-
-        ends = points + frame["arrows"].numpy() * (arrow_scale(state) if scale is None else scale)
-        axes.add_collection(LineCollection(np.stack([points, ends], 1), colors=GENERATED, lw=0.6, alpha=0.7, zorder=4))
+        arrows = frame["arrows"].numpy() * (arrow_scale(state) if scale is None else scale)
+        longest = np.linalg.norm(arrows, axis=1, keepdims=True) / (MOST_ARROW * (window[1] - window[0]))
+        arrows = arrows / np.clip(longest, 1, None)
+        axes.quiver(*points.T, *arrows.T, angles="xy", scale_units="xy", scale=1, color=BLACK, alpha=0.65,
+                    width=0.0022, headwidth=5, headlength=6, headaxislength=5, zorder=4)  # fmt: skip
     if "generated" in layers:
-        axes.scatter(*points.T, s=9, color=GENERATED, alpha=0.85, linewidths=0, zorder=5)
-    axes.set(xlim=window[:2], ylim=window[2:], aspect="equal")
-    axes.tick_params(labelsize=7)
+        axes.scatter(*points.T, **MARKS["generated"], zorder=5)
+    axes.set(xlim=window[:2], ylim=window[2:], aspect="equal", xlabel="x", ylabel="y")
+    axes.tick_params(labelsize=8)
+
+
+def _legend(state: dict, layers: list[str]) -> list:
+    """What points, arrows, the generator's sheet and the map's colours mean, of the layers that are drawn."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    frame, found = state["frames"][-1], []
+    for layer in ("real", "generated"):
+        if layer in layers:
+            mark = MARKS[layer]
+            style = {"marker": mark["marker"], "color": mark["color"], "markeredgecolor": "white", "markersize": 6}
+            found.append(Line2D([], [], ls="", label=f"{layer} points", **style))
+    if "gradients" in layers:
+        arrow = {"marker": r"$\rightarrow$", "markersize": 12, "color": BLACK}
+        found.append(Line2D([], [], ls="", label="where the generator's loss falls", **arrow))
+    if "manifold" in layers and frame["manifold"]:
+        if state["noise"]["dim"] == 1:
+            found.append(Line2D([], [], color=GENERATED, lw=1.5, label="all that the generator can make"))
+        else:
+            style = {"facecolor": GENERATED, "alpha": 0.35, "edgecolor": GENERATED}
+            found.append(Patch(label="the generator's image of a grid of noise, denser darker", **style))
+            found.append(Patch(fill=False, edgecolor=FOLD, label="folded over"))
+    if "decision" in layers:
+        words = ("critic: low value", "critic: high value") if state["says"] == "distance" else (
+            "discriminator: generated", "discriminator: real")  # fmt: skip
+        found += [
+            Patch(facecolor=colour, edgecolor="0.6", label=said)
+            for colour, said in zip((DECISIONS[0], DECISIONS[-1]), words, strict=True)
+        ]
+    return found
 
 
 def _draw_decision(axes: "Axes", heat: np.ndarray, window: list[float], limits: list[float] | None) -> None:
@@ -71,23 +109,24 @@ def _draw_decision(axes: "Axes", heat: np.ndarray, window: list[float], limits: 
     from matplotlib.colors import LinearSegmentedColormap
 
     low, high = limits or (None, None)
-    colours = LinearSegmentedColormap.from_list("decisions", DECISIONS)
+    colours = LinearSegmentedColormap.from_list("decisions", list(DECISIONS))
     axes.imshow(heat, extent=window, origin="lower", cmap=colours, interpolation="bilinear", vmin=low, vmax=high)
     if limits is None and np.ptp(heat) > 0:
         cells = len(heat)
         x, y = (low + (high - low) * (np.arange(cells) + 0.5) / cells for low, high in (window[:2], window[2:]))
-        axes.contour(x, y, heat, CONTOURS, colors="0.35", linewidths=0.6)
+        axes.contour(x, y, heat, CONTOURS, colors="0.35", linewidths=0.6, linestyles="solid")
 
 
 def _draw_manifold(axes: "Axes", found: dict[str, np.ndarray]) -> None:
-    """The warped grid, or curve, the denser the darker; what is folded over, in orange."""
+    """The warped grid, or curve, the denser the darker; what is folded over has edges of its own colour."""
     from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.colors import to_rgb
 
     vertices, density = found["vertices"], found["density"]
     logs = np.log(np.clip(density, 1e-12, 1e12))
     low, high = np.quantile(logs, [0.05, 0.95])
     weight = np.clip((logs - low) / max(high - low, 1e-9), 0, 1)
-    colours = np.tile(np.array([0.48, 0.25, 0.63, 1.0]), (len(weight), 1))
+    colours = np.tile(np.array([*to_rgb(GENERATED), 1.0]), (len(weight), 1))
     if len(vertices) == len(density) + 1:
         colours[:, 3] = 0.2 + 0.7 * weight
         segments = np.stack([vertices[:-1], vertices[1:]], axis=1)
@@ -96,123 +135,102 @@ def _draw_manifold(axes: "Axes", found: dict[str, np.ndarray]) -> None:
     side = math.isqrt(len(vertices))
     grid = vertices.reshape(side, side, 2)
     quads = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], axis=2).reshape(-1, 4, 2)
-    colours[:, 3] = 0.03 + 0.4 * weight
-    edges = np.where(found["fold"][:, None], [0.88, 0.48, 0.0, 0.9], [0.48, 0.25, 0.63, 0.25])
+    colours[:, 3] = 0.02 + 0.3 * weight
+    edges = np.where(found["fold"][:, None], [*to_rgb(FOLD), 0.9], [*to_rgb(GENERATED), 0.2])
     axes.add_collection(PolyCollection(quads, facecolors=colours, edgecolors=edges, linewidths=0.5, zorder=2))
 
 
 def frame_figure(state: dict, index: int, layers: list[str]) -> "Figure":
-    """A frame with its scores."""
-    figure = _figure(5.6, 5.8)
-    axes = figure.subplots()
-    draw_frame(axes, state, index, layers)
-    axes.set_title(caption(state["frames"][index]), fontsize=9)
+    """A frame with its scores and a legend."""
+    figure = _figure(6.0, 6.9)
+    _explained(figure, figure.subplots(), state, index, layers)
     return figure
+
+
+def _explained(figure, axes: "Axes", state: dict, index: int, layers: list[str], scale: float | None = None) -> None:
+    """A frame under what is to be known of it, over a legend."""
+    draw_frame(axes, state, index, layers, scale)
+    frame = state["frames"][index]
+    third = (
+        absent(state, frame, layers) or "\nall generated points lie within"
+    )  # three lines in all frames: of one layout
+    figure.suptitle(f"{caption(frame)}\n{budgets(state, frame)}{third}", fontsize=9)
+    if not figure.legends:  # an animation's is all frames'
+        figure.legend(handles=_legend(state, layers), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
 
 
 def caption(frame: dict) -> str:
-    """``update 1,200: JS .041 bits, W1 .0189, 8 modes``."""
+    """``update 1,200: JS 0.041 bits, W1 0.0189 (300 pairs), 8 modes``: of the generator that learns, whose points these
+    are."""
     scores = frame["scores"]
     modes = f", {scores['modes']} modes" if "modes" in scores else ""
-    return f"update {frame['update']:,}: JS {scores['js']:.3f} bits, W1 {scores['w1']:.4f}{modes}"
+    return f"update {frame['update']:,}: JS {scores['js']:.3f} bits, W1 {scores['w1']:.4f} ({PAIRED} pairs){modes}"
+
+
+def budgets(state: dict, frame: dict) -> str:
+    """What each of the two had learned by then: ``generator 600 steps, critic 3,000``."""
+    judge = "critic" if state["says"] == "distance" else "discriminator"
+    critic, generator = (steps * frame["update"] for steps in (state["steps"]["critic"], state["steps"]["generator"]))
+    return f"generator {f'{generator:,} steps' if generator else 'fixed'}, {judge} {critic:,} steps"
+
+
+def absent(state: dict, frame: dict, layers: list[str]) -> str:
+    """A line on the generated points that one doesn't see; empty where all are seen."""
+    if "generated" not in layers:
+        return "\nno generated points drawn"
+    points, (left, right, low, high) = frame["points"].numpy(), state["window"]
+    inside = (points >= (left, low)).all(1) & (points <= (right, high)).all(1)
+    return "" if inside.all() else f"\n{np.sum(~inside)} of {len(points)} generated points lie outside"
 
 
 def panel_figure(state: dict, layers: list[str]) -> "Figure":
-    """The last frame, small and bare, as one of many on a sheet."""
-    figure = _figure(2.4, 2.4)
+    """The last frame, small, as one of many on a sheet, whose legend is :func:`latent_lab.charts.panels_figure`'s."""
+    figure, frame = _figure(3.2, 3.6), state["frames"][-1]
     axes = figure.subplots()
     draw_frame(axes, state, -1, [layer for layer in layers if layer not in ("gradients", "manifold")])
-    axes.set(xticks=[], yticks=[])
+    axes.set(xlabel="", ylabel="")
+    axes.tick_params(labelsize=7)
+    scores = f"JS {frame['scores']['js']:.3f} bits, W1 {frame['scores']['w1']:.4f}"
+    steps = budgets(state, frame).replace(", ", "\n")
+    axes.set_title(f"{steps}\n{scores}{absent(state, frame, layers)}", fontsize=8)
     return figure
-
-
-def decided_as(state: dict) -> str:
-    """The score ``decided`` as a formula: ``|D - 1/2|``, and ``|D| / 2`` where decisions go from -1 to 1."""
-    if state["range"] is None:
-        return ""
-    (low, high), undecided = state["range"], state["undecided"]
-    distance = f"|D - {Fraction(undecided)}|" if undecided else "|D|"
-    return distance if high - low == 1 else f"{distance} / {high - low:g}"
-
-
-def score_series(state: dict) -> list[dict]:
-    """The scores over updates as charts: title, updates, series, lines, whether logarithmic."""
-    frames, bounds = state["frames"], state["bounds"]
-    floor, limit = ({name: bound[i] for name, bound in bounds.items()} for i in (0, 2))
-    updates = [frame["update"] for frame in frames]
-
-    def chart(title: str, series: dict[str, str], lines: dict[str, float], log: bool = False) -> dict:
-        found = {
-            label: [frame["scores"][name] for frame in frames]
-            for name, label in series.items()
-            if name in frames[0]["scores"]
-        }
-        return {"title": title, "updates": updates, "series": found, "lines": lines, "log": log}
-
-    charts = [
-        chart(
-            "JS divergence from the data, bits",
-            {"js": "generator", "js_averaged": "its average"},
-            {"limit: data twice as wide": limit["js"], "floor: as many points of the data": floor["js"]},
-            log=True,
-        ),
-        chart(
-            "KL divergence of the data from it, bits",
-            {"kl": "generator", "kl_averaged": "its average"},
-            {"floor": floor["kl"]},
-            log=True,
-        ),
-        chart(
-            "Wasserstein-1 distance",
-            {"w1": "generator", "w1_averaged": "its average", "critic_w1": "critic's estimate"},
-            {"limit: a tenth moved to one place": limit["w1"], "floor: two samples of the data": floor["w1"]},
-        ),
-        chart("modes hit", {"modes": "generator", "modes_averaged": "its average"}, {"all": floor.get("modes", 0)}),
-        chart(
-            "mass: least share of a part in its due, in the wrong part, near",
-            {"least_averaged": "least", "misplaced_averaged": "misplaced", "near_averaged": "near"},
-            {f"limit of {name}": limit[name] for name in ("least", "misplaced", "near")},
-        ),
-        chart("mean length of the gradients", {"gradient": "gradients"}, {}, log=True),
-        chart(f"{decided_as(state)} at real and generated points", {"decided": "mean"}, {"undecided": 0.0}),
-    ]
-    return [found for found in charts if found["series"]]
 
 
 def overview_figure(state: dict, layers: list[str], title: str) -> "Figure":
     """The last frame beside the scores over updates."""
     charts = score_series(state)
     rows = math.ceil(len(charts) / 2)
-    figure = _figure(14, 6.6)
+    figure = _figure(14, 7.6)
     left, right = figure.subfigures(1, 2, width_ratios=[6, 8])
-    axes = left.subplots()
-    draw_frame(axes, state, -1, layers)
-    axes.set_title(caption(state["frames"][-1]), fontsize=9)
+    _explained(left, left.subplots(), state, -1, layers)
     for place, chart in zip(right.subplots(rows, 2, squeeze=False).flat, charts, strict=False):
-        for label, values in chart["series"].items():
-            place.plot(chart["updates"], values, lw=1, label=label)
-        for label, value in chart["lines"].items():
-            place.axhline(value, color="0.3", lw=0.8, ls=":")
-            place.annotate(label, (1, value), xycoords=("axes fraction", "data"), fontsize=6, ha="right", va="bottom")
-        place.set_yscale("log" if chart["log"] else "linear")
-        place.set_title(chart["title"], fontsize=8)
-        place.tick_params(labelsize=6)
-        place.grid(alpha=0.3)
-        place.legend(fontsize=6)
+        draw_scores(place, chart)
     for place in right.axes[len(charts) :]:
         place.set_visible(False)
-    figure.suptitle(title, fontsize=9, wrap=True)
+    figure.suptitle(textwrap.fill(title, LETTERS), fontsize=9)
     return figure
 
 
 def save_animation(state: dict, layers: list[str], path: Path) -> None:
     """The frames as a GIF, evenly thinned, drawn to one scale."""
-    scale, figure, images = arrow_scale(state), _figure(5.6, 5.8, ANIMATION_DPI), []
-    axes = figure.subplots()
+    scale, figure, images = arrow_scale(state), _figure(6.0, 6.9, ANIMATION_DPI), []
+    axes, colours = figure.subplots(), _palette()
     for index in thinned(range(len(state["frames"])), ANIMATION_FRAMES):
         axes.clear()
-        draw_frame(axes, state, index, layers, scale)
-        axes.set_title(caption(state["frames"][index]), fontsize=9)
-        images.append(Image.fromarray(pixels(figure)).quantize(method=Image.Quantize.FASTOCTREE))
+        _explained(figure, axes, state, index, layers, scale)
+        images.append(Image.fromarray(pixels(figure)).quantize(palette=colours, dither=Image.Dither.NONE))
         figure.set_layout_engine("none")  # the first frame's is all frames': to lay out costs as much as to draw
     save_gif(images, path, ANIMATION_MS, LAST_MS)
+
+
+def _palette() -> Image.Image:
+    """The 256 colours of a GIF's frames: shades of the map, and of all that is drawn, to the white of its rims."""
+    from matplotlib.colors import to_rgb
+
+    low, middle, high = (np.array(to_rgb(colour)) for colour in DECISIONS)
+    ways = [(low, middle, 48), (middle, high, 48)]
+    ways += [(to_rgb(colour), (1, 1, 1), 32) for colour in (GENERATED, REAL, FOLD)] + [((0, 0, 0), (1, 1, 1), 64)]
+    shades = np.concatenate([np.linspace(start, end, count) for start, end, count in ways])
+    image = Image.new("P", (1, 1))
+    image.putpalette(np.rint(255 * shades).astype(np.uint8).tobytes())
+    return image

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from callbacks.drawing.loss_charts import plain_history
-from callbacks.drawing.output import save_png, show, write_whole
-from callbacks.drawing.plane_page import judged, page_of
-from callbacks.drawing.plane_pictures import LAYERS, frame_figure, overview_figure, require_layers, save_animation
+from callbacks.drawing.output import show
+from callbacks.drawing.plane_files import draw
+from callbacks.drawing.plane_pictures import LAYERS, frame_figure, require_layers
 from callbacks.fitted import Fitted
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.watching import budget
@@ -134,14 +134,7 @@ class PlaneView(pl.Callback):
     def redraw(self, fitted: Fitted) -> list[Path]:
         """Draws what a fit kept into ``pictures/``: the page, a picture, the animation; returns the files."""
         view, history = fitted.observed(PlaneView), plain_history(fitted.observed(LossHistory))
-        sentence = judged(view, history).sentence
-        (self.folder / "pictures").mkdir(exist_ok=True)
-        files = [self.folder / "pictures" / name for name in ("page.html", "view.png", "view.gif")]
-        page = page_of(view, history, fitted.name, sentence)
-        write_whole(files[0], lambda temporary: temporary.write_text(page, encoding="utf-8"))
-        save_png(overview_figure(view, self.layers, sentence), files[1])
-        write_whole(files[2], lambda temporary: save_animation(view, self.layers, temporary))
-        return files
+        return draw(view, history, fitted, self.layers, self.folder / "pictures")
 
     @torch.no_grad()
     def _heat(self, module: pl.LightningModule) -> Tensor:

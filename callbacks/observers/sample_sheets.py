@@ -109,7 +109,7 @@ class SampleSheets(pl.Callback):
     def epochs(self) -> dict[int, Path]:
         """The epochs that have a file of samples, in order."""
         files = (self.folder / "epochs").glob("[0-9]*.png") if self.folder else ()
-        return dict(sorted((int(file.stem), file) for file in files))
+        return dict(sorted((int(file.stem), file) for file in files if file.is_file()))
 
 
 def _sheet(images: Tensor, columns: int = SHEET_COLUMNS, cell: int = mosaics.CELL) -> Tensor:

@@ -53,7 +53,7 @@ def card(
         figures.insert(0, confusion(result["confusion"], result.get("class_names")))
     page = element("a", "The fit as a page", href=link) if link else None
     written = _text(left(folder, result, "report.md"))
-    said = result.get("statement")
+    said = result.get("summary") or result.get("statement")
     return element(
         "details",
         element("summary", element("b", name), " ", badge(result), " ", element("span", figures_of(result))),

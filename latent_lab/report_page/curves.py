@@ -8,15 +8,16 @@ dash, marker, line, points}``; a point ``[x, y, deviation, text, command]``, the
 import math
 from collections.abc import Iterable
 
-from latent_lab.accuracy_chart import LEAST_ERROR, TICKS
+from latent_lab.accuracy_chart import FROM, LEAST_ERROR, TICKS
 from latent_lab.head_table import Block, Cell, in_cell
 from latent_lab.page import commands_of
 from latent_lab.results import Spread, headline, in_words
 
-COLOURS = 7  # of the style sheet; then dashes
+COLOURS, DASHES = 7, 4  # of the style sheet, of the script: lines are told apart by each of them
 PUBLISHED = -1  # the colour of what is quoted: grey
 MARKERS = {"supervised": "circle", "semi-supervised": "square", "transductive": "triangle"}
 MOST_VALUES = 200  # of a curve
+MOST_MARKED = 40  # values, each with a marker
 MOST_ROWS = 60  # of a chart of scores
 MOST_COMMANDS = 3  # beside a point
 CLIPPED = 0.01  # share of values at either end that don't set an axis: the first updates' extremes
@@ -32,7 +33,7 @@ def accuracy_chart(block: Block) -> dict | None:
              _numbered(commands, cell.results)]
             for count, cell in sorted(row.items()) if not math.isnan(cell.spread.mean)
         ]  # fmt: skip
-        style = {"colour": number % COLOURS, "dash": number // COLOURS, "line": True}
+        style = {"colour": number % COLOURS, "dash": number % DASHES, "line": True}
         name = f"{head.name} on {head.model}, {head.supervision}"
         series.append({"name": name, **style, "marker": MARKERS.get(head.supervision, "circle"), "points": points})
     series = [one for one in series if one["points"]]
@@ -44,7 +45,7 @@ def accuracy_chart(block: Block) -> dict | None:
         style = {"colour": PUBLISHED, "dash": 0, "line": True, "marker": "cross"}
         series.append({"name": f"published: {reference.name}", **style, "points": points})
     values = [y for one in series for _, y, *_ in one["points"]]
-    bottom, top = (min(end, 100 - LEAST_ERROR) for end in (min(values), max(values)))
+    bottom, top = (min(end, 100 - LEAST_ERROR) for end in (min(*values, FROM), max(values)))
     margin = 1.25  # of the error, at either end
     limits = [max(0.0, 100 - margin * (100 - bottom)), 100 - (100 - top) / margin]
     return {
@@ -112,13 +113,33 @@ def score_charts(rows: list[dict], shown: list[str], over: list[str]) -> list[di
             reach = [x + sign * (std or 0) for x, _, std, *_ in points for sign in (-1, 1)]
             charts.append({
                 "title": metric + " %" * (form == "percent"),
-                "x": {"label": "", "scale": "linear", "range": _padded(min(reach), max(reach)), "ticks": None},
+                "x": {"label": "", "scale": "linear", "range": _wide(reach, form), "ticks": None},
                 "y": {"label": "", "scale": "rows", "names": names, "range": [0, len(rows)], "ticks": None},
                 "series": [{"name": metric, "colour": 0, "dash": 0, "marker": "circle", "line": False,
                             "points": points}],
                 "lines": [], "commands": commands,
             })  # fmt: skip
     return charts
+
+
+def score_curves(history: dict, command: str) -> list[dict]:
+    """The scores of a fit over its generator updates, logarithmic where they say so.
+
+    Args:
+        history: a job's ``history.json``, whose ``scores`` are charts as
+            :func:`callbacks.drawing.plane_scores.score_series` has them; older ones have none.
+        command: that made it.
+    """
+    found = []
+    for chart in history.get("scores", ()):
+        series = [
+            (label, _thinned([(x, y) for x, y in zip(chart["updates"], values, strict=True) if _is_finite(y)]))
+            for label, values in chart["series"].items()
+        ]
+        if chart["log"]:
+            series = [(label, [point for point in points if point[1] > 0]) for label, points in series]
+        found += _over_updates(chart["title"], series, list(chart["lines"].items()), command, chart["log"])
+    return found
 
 
 def loss_charts(history: dict, command: str) -> list[dict]:
@@ -142,26 +163,43 @@ def loss_charts(history: dict, command: str) -> list[dict]:
                 points = [(epoch["updates"], epoch[key]) for epoch in history["epochs"] if key in epoch]
                 series.append((f"{label}, {what}", _thinned(points)))
         series = [(name, kept) for name, points in series if (kept := [p for p in points if _is_finite(p[1])])]
-        lines = [[label, value] for label, value in chart.get("lines", {}).items()]
-        if series:
-            ordered = sorted(y for _, points in series for _, y in points)
-            ends = [ordered[int(share * (len(ordered) - 1))] for share in (CLIPPED, 1 - CLIPPED)]
-            reach = [*ends, *(value for _, value in lines)]
-            updates = [x for _, points in series for x, _ in points]
-            found.append({
-                "title": chart["title"],
-                "x": {"label": "generator updates", "scale": "linear", "range": [min(0, *updates), max(updates) or 1],
-                      "ticks": None},
-                "y": {"label": "", "scale": "linear", "range": _padded(min(reach), max(reach)), "ticks": None},
-                "series": [
-                    {"name": name, "colour": number % COLOURS, "dash": 0, "line": True,
-                     "marker": None if name.endswith("running") else "circle",
-                     "points": [[x, float(f"{y:.4g}"), None, None, 0] for x, y in points]}
-                    for number, (name, points) in enumerate(series)
-                ],
-                "lines": lines, "commands": [command],
-            })  # fmt: skip
+        found += _over_updates(chart["title"], series, list(chart.get("lines", {}).items()), command)
     return found
+
+
+def _over_updates(
+    title: str, series: list[tuple[str, list]], lines: list[tuple[str, float]], command: str, log: bool = False
+) -> list[dict]:
+    """A chart of curves over updates; none without a point."""
+    series = [(name, points) for name, points in series if points]
+    if not series:
+        return []
+    ordered = sorted(y for _, points in series for _, y in points)
+    ends = [ordered[round(share * (len(ordered) - 1))] for share in (CLIPPED, 1 - CLIPPED)]
+    reach = [*ends, *(value for _, value in lines)]
+    updates = [x for _, points in series for x, _ in points]
+    log = log and min(reach) > 0
+    across = [min(0, *updates), max(updates) or 1]
+    upright = [min(reach) / 1.2, max(reach) * 1.2] if log else _padded(min(reach), max(reach))
+    return [{
+        "title": title,
+        "x": {"label": "generator updates", "scale": "linear", "range": across, "ticks": None},
+        "y": {"label": "", "scale": "log" if log else "linear", "range": upright,
+              "ticks": _decades(*upright) if log else None},
+        "series": [
+            {"name": name, "colour": number % COLOURS, "dash": number % DASHES, "line": True,
+             "marker": None if name.endswith("running") or len(points) > MOST_MARKED else "circle",
+             "points": [[x, float(f"{y:.4g}"), None, None, 0] for x, y in points]}
+            for number, (name, points) in enumerate(series)
+        ],
+        "lines": [list(line) for line in lines], "commands": [command],
+    }]  # fmt: skip
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten between two positive numbers."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [tick for power in powers for digit in (1, 2, 5) if low <= (tick := float(f"{digit}e{power}")) <= high]
 
 
 def _is_finite(value: float | None) -> bool:
@@ -171,6 +209,13 @@ def _is_finite(value: float | None) -> bool:
 def _thinned(points: list) -> list:
     step = math.ceil(len(points) / MOST_VALUES) or 1
     return points[::step]
+
+
+def _wide(reach: list[float], form: str) -> list[float]:
+    """The range of scores, so wide that no small gap fills it: shares from 50 % or lower to 100 %, others from 0."""
+    if form == "percent":
+        return [max(0, min(*reach, FROM + 1) - 1), 100]
+    return _padded(min(*reach, 0), max(*reach, 0))
 
 
 def _padded(low: float, high: float) -> list[float]:

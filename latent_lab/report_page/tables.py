@@ -22,7 +22,9 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
     split = "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
     heads = blocks(kind) if METRIC in headline(kind[0]) else []
     shown, rows = aggregate(kind)
-    over, forms = varying(rows, repeats(kind[0])), headline(kind[0])
+    given = {name for result in kind for name in result.get("metrics", {})}
+    over = varying(rows, repeats(kind[0]))
+    forms = {name: form for name, form in headline(kind[0]).items() if name in given or not given}
     names = [*shown, *over, *(name + " %" * (form == "percent") for name, form in forms.items())]
     scores = table(names, [_cells(row, shown, over, forms) for row in rows[:MOST_ROWS]])
     if len(rows) > MOST_ROWS:
