@@ -83,6 +83,7 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
 
 def evaluate_run(folder: Path, settings: dict) -> int:
     """Recomputes a job's metrics from the checkpoint and what its analyses stored, and compares them bit for bit."""
+    from latent_lab import report
     from latent_lab.results import read_result
     from latent_lab.rounding import finite
 
@@ -105,6 +106,7 @@ def evaluate_run(folder: Path, settings: dict) -> int:
         print(f"{len(differing)} of {len(metrics)} metrics differ from {folder / 'result.json'}")
         return 1
     print(f"all {len(metrics)} metrics reproduced exactly")
+    report.show_end(folder, result)
     return 0
 
 

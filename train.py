@@ -10,10 +10,8 @@ command, 1 if a job failed.
 import sys
 from pathlib import Path
 
-from latent_lab.stopping import heeded, told
+from latent_lab.stopping import goes_on, heeded, told
 from latent_lab.terminal import speak_plainly
-
-GOES_ON = "interrupted: nothing is lost, the same command goes on from the last epoch"
 
 
 def main() -> int:
@@ -25,7 +23,7 @@ def main() -> int:
     except (SystemExit, KeyboardInterrupt) as stop:  # before there was anything to be written down
         if isinstance(stop, SystemExit) and not told():
             raise
-        print(GOES_ON)
+        print(goes_on())
         return 1
 
 
@@ -81,13 +79,14 @@ def run() -> int:
     from latent_lab import report
 
     interrupted = interrupted or told()
+    if "tensorboard" in (first["logger"] or {}):
+        print(f"\ntensorboard --logdir {report.from_here(outputs)}")
     if command.multirun:
         results = report.show(folder)
     else:
         results = report.show_single(folder) if (folder / "result.json").exists() or not interrupted else []
-    print(f"\ntensorboard --logdir {outputs}")
-    if interrupted:
-        print(GOES_ON)
+    if interrupted:  # under its name a sweep goes on in its folder
+        print(goes_on(*[f"sweep={folder.name}"] * (command.multirun and not first["sweep"])))
     done = {result["job_name"] for result in results if result["status"] == "ok"}
     expected = {job.folder.name for unit in planned.units for job in unit.jobs}
     return 1 if interrupted or expected - done else 0

@@ -1,16 +1,14 @@
-"""The table of heads (:mod:`latent_lab.head_table`) as Markdown, as LaTeX, as CSV and for a terminal."""
+"""The table of heads (:mod:`latent_lab.head_table`) as Markdown, as LaTeX and as CSV."""
 
 import csv
 import io
-
-from rich.table import Table
-from rich.text import Text
 
 from latent_lab import head_table
 from latent_lab.escaping import in_latex, in_markdown, one_line
 from latent_lab.head_table import Block, Line
 from latent_lab.references import sources
 
+WORDS_OF_HEAD = 3  # columns before the figures
 OVER = {"draws": "draws of the labels", "seeds": "seeds of the fit"}
 WORDS = (
     "Setting: what the classifier saw. Supervised: labelled images only; semi-supervised: training images without "
@@ -108,22 +106,3 @@ def csv_text(rows: list[dict]) -> str:
         cells = (row.get(key, "") for key in fields)
         writer.writerow(one_line(cell) if isinstance(cell, str) else cell for cell in cells)
     return out.getvalue()
-
-
-def terminal_table(block: Block, narrow: bool) -> Table:
-    """The table of a data set for a terminal; a narrow one has the means only."""
-    table = Table(title=Text(one_line(f"{block.dataset}, accuracy %")), title_justify="left")
-    for number, name in enumerate(head_table.header(block)):
-        labels = number >= 3
-        # the first three may break, so that no figure does
-        table.add_column(Text(one_line(name)), justify="right" if labels else "left", no_wrap=labels, overflow="fold")
-    quoted = False
-    for line in head_table.lines(block, means_only=narrow):
-        if line.published and not quoted:
-            table.add_section()
-            quoted = True
-        cells = [
-            Text(one_line(cell), style="bold" if number in line.bold else "") for number, cell in enumerate(line.cells)
-        ]
-        table.add_row(*cells, style="dim" if line.published else "")
-    return table

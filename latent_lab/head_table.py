@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from latent_lab.comparisons import standings
 from latent_lab.references import Reference, comparable
-from latent_lab.results import LEADING, Spread, aggregate, in_words, repeats, supervision, varying
+from latent_lab.results import LEADING, Spread, aggregate, in_words, repeats, sortable, supervision, varying
 
 METRIC = "accuracy"
 SEEING = "transductive"  # such heads are compared with their like only
@@ -114,7 +114,7 @@ def _heads(rows: list[dict], shown: list[str]) -> dict[Head, list[dict]]:
 
 
 def _order(head: Head) -> tuple:
-    return head.model, ORDER.index(head.supervision) if head.supervision in ORDER else len(ORDER), head.name
+    return head.model, ORDER.index(head.supervision) if head.supervision in ORDER else len(ORDER), sortable(head.name)
 
 
 def named(row: dict, shown: list[str]) -> str:

@@ -1,10 +1,12 @@
 """A unit run as a task of a plan: whoever asks can tell how it is getting on."""
 
+import math
 import time
 from pathlib import Path
 
 import pytorch_lightning as pl
 
+from latent_lab.epoch_lines import Pace, share
 from latent_lab.jobs import read_by, run_unit, shown_as
 from latent_lab.plan import Unit
 from latent_lab.progress import Status
@@ -15,27 +17,26 @@ from latent_lab.written_plan import Task, WrittenUnit
 
 class ShowProgress(pl.Callback):
     """Tells a :class:`Status` how far the training is: ``epoch`` (and that which it ``began_with``), ``epochs``,
-    ``updates``, ``images_per_second``, ``seconds_left``."""
+    ``updates``, ``share`` of the budget, ``images_per_second``, ``seconds_left`` (None where that isn't known)."""
 
     def __init__(self, status: Status):
         self.status = status
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._start, self._from = time.monotonic(), trainer.global_step
+        self._start, self._from, self._pace = time.monotonic(), trainer.global_step, Pace(trainer)
         self.status.content["began_with"] = trainer.current_epoch + 1
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
         require_not_told()
         if not trainer.is_global_zero or not self.status.due:
             return
-        updates, seconds = trainer.global_step, time.monotonic() - self._start
-        rate = (updates - self._from) / max(seconds, 1e-9)
-        budget = trainer.max_steps if trainer.max_steps > 0 else trainer.max_epochs * trainer.num_training_batches
+        updates, left = trainer.global_step, self._pace.seconds_left(trainer, batch_idx + 1)
+        rate = (updates - self._from) / max(time.monotonic() - self._start, 1e-9)
         of_update = trainer.datamodule.batch_size * (getattr(pl_module, "batches_per_step", None) or 1)
         self.status.write(
             epoch=trainer.current_epoch + 1, epochs=trainer.max_epochs, updates=updates,
             images_per_second=round(rate * of_update * trainer.world_size),
-            seconds_left=round((budget - updates) / max(rate, 1e-9)),
+            seconds_left=round(left) if math.isfinite(left) else None, share=share(trainer, batch_idx + 1),
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from latent_lab.logs import logs_into
 from latent_lab.opened import OpenFit
 from latent_lab.place import place
 from latent_lab.plan import PlannedJob, Unit
-from latent_lab.results import checksums, read_result, require_as_written
+from latent_lab.results import BOUNDS, checksums, read_result, require_as_written
 from latent_lab.rounding import rounded
 from latent_lab.showing import show
 from latent_lab.sources import source_digests
@@ -77,7 +77,7 @@ def run_job(job: PlannedJob, opened: OpenFit, result: dict, reused: bool) -> Non
             write_artefact(job.folder / name, content)
     _add_metrics(result, stored_test_metrics(job.fit, opened), job.config["model"]["_target_"])
     loggers = make_loggers(job.config, job.folder, job.folder.name)
-    show(loggers, shown_settings(result), result["metrics"], figures, job.folder)
+    show(loggers, shown_settings(result), result, figures, job.folder)
     result["seconds"]["total"] = round(result["seconds"]["fit"] + time.perf_counter() - start, 3)
     log.info(f"{job.folder.name}: {in_short(result)} on {'the fit found' if reused else 'the new fit'} {job.fit.name}")
 
@@ -230,9 +230,10 @@ def shown_settings(result: dict) -> dict:
 
 
 def in_short(result: dict) -> str:
-    """What a result came to: its statement, or its first metrics."""
+    """What a result came to: its first metrics. The verdict is said at the end."""
     names = [name for name in result["headline"] or result["metrics"] if name in result["metrics"]]
-    return result.get("statement") or ", ".join(f"{name} {rounded(result['metrics'][name])}" for name in names[:4])
+    names = [name for name in names if not name.endswith(tuple(BOUNDS))]
+    return ", ".join(f"{name} {rounded(result['metrics'][name])}" for name in names[:4])
 
 
 @cache

@@ -15,6 +15,7 @@ from latent_lab.folders import timestamp
 from latent_lab.launchers import slurm_queue
 from latent_lab.launchers.driving import submitted
 from latent_lab.place import alive, in_short, place
+from latent_lab.rounding import duration
 from latent_lab.storage import DamagedFile, NoSpace, read_json, write_json
 from latent_lab.written_plan import Task
 
@@ -60,9 +61,8 @@ def in_words(status: dict) -> str:
     epochs = f" of {status['epochs']}" if status.get("epochs", -1) > 0 else f", update {status['updates']:,}"
     if status["state"] != "running":
         return f"{name}: epoch {status['epoch']}{epochs}"
-    left = status["seconds_left"]
-    left = f"{left / 3600:.1f} h" if left > 5400 else f"{left / 60:.0f} min" if left > 90 else f"{left} s"
-    return f"{name}: epoch {status['epoch']}{epochs}, {status['images_per_second']:,} images/s, {left} left"
+    left = f", {duration(status['seconds_left'])} left" if status["seconds_left"] is not None else ""
+    return f"{name}: epoch {status['epoch']}{epochs}, {status['images_per_second']:,} images/s{left}"
 
 
 def states(folder: Path) -> list[dict]:

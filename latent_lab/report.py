@@ -6,13 +6,11 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from latent_lab import charts
 from latent_lab.escaping import as_code, in_chart, in_markdown, one_line
-from latent_lab.head_markup import OVER, csv_text, latex, markdown, markdown_table, terminal_table
+from latent_lab.head_markup import OVER, csv_text, latex, markdown, markdown_table
 from latent_lab.head_table import Block, blocks, standing, tidy
 from latent_lab.results import (
     NO_RESULT,
@@ -28,17 +26,28 @@ from latent_lab.results import (
     supervision,
     varying,
 )
-from latent_lab.rounding import rounded
 from latent_lab.storage import DamagedFile, NoSpace, read_json, write_atomically, write_text
+from latent_lab.terminal_tables import (
+    OF_A_JOB,
+    OF_A_SWEEP,
+    Cells,
+    console,
+    from_here,
+    show_files,
+    show_heads,
+    show_metrics,
+    show_settings,
+)
 
 FEW_LABELS = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
-MOST_LINES = 40  # of failures and statements in a terminal; results.md has them all
+MOST_LINES = 40  # of failures and verdicts in a terminal; results.md has them all
 
 
 def _table(results: list[dict]) -> tuple[list[str], list[list[str]], str]:
-    """Header and cells of the table of one kind of results, and what its spreads are."""
+    """Header and cells of the table of one kind of results, without metrics that none has, and what its spreads are."""
     shown, rows = aggregate(results)
-    forms, over = headline(results[0]), varying(rows, repeats(results[0]))
+    over, given = varying(rows, repeats(results[0])), {name for result in results for name in result.get("metrics", {})}
+    forms = {name: form for name, form in headline(results[0]).items() if name in given or not given}
     header = [*shown, *over, *(f"{name} %" if form == "percent" else name for name, form in forms.items())]
     lines = []
     for row in rows:
@@ -94,7 +103,9 @@ def _csv(results: list[dict]) -> str:
     flat = []
     for result in results:
         row = {"job": result["job_name"], "status": result["status"]} | settings(result)
-        row |= {k: result.get(k) for k in ("seed", "fit", "fit_reused", "labels_sha256", "statement", "error")}
+        row |= {
+            k: result.get(k) for k in ("seed", "fit", "fit_reused", "labels_sha256", "summary", "statement", "error")
+        }
         row |= {k: result[k] for k in ("unlabelled", "chosen", "warning") if result.get(k) is not None}
         row |= {"supervision": saw} if (saw := supervision(result)) else {}
         row |= result.get("metrics", {}) | {f"seconds_{k}": v for k, v in result.get("seconds", {}).items()}
@@ -159,63 +170,40 @@ def _embedded(report: Path, job: str) -> str:
 
 
 def show(folder: Path) -> list[dict]:
-    """Builds a sweep's tables and prints them; returns the results."""
+    """Builds a sweep's tables, prints them, the verdict on each job, and where to look; returns the results."""
     try:
         results = build(folder) if folder.is_dir() else []
     except (OSError, NoSpace) as error:  # another user's, or a full disk
         results = read_results(folder)
         print(one_line(f"{folder}: can't be written, so its tables are as they were ({error})"))
-    print(f"\n{one_line(folder)}")
-    console = Console(width=None if Console().is_terminal else 140)
-    narrow = ["precision %", "recall %"] if console.width < 110 else []  # results.md has them all
+    print(f"\n{one_line(from_here(folder))}")
+    screen = console()
     for kind in kinds(results):
         heads = heads_of(kind)
         if any(len(block.rows) > 1 for block in heads):
             for block in heads:
-                table = terminal_table(block, narrow=False)
-                wide = console.measure(table, options=console.options.update(max_width=1000)).maximum > console.width
-                console.print(terminal_table(block, narrow=True) if wide else table)
+                show_heads(screen, block)
             for line in (line for block in heads for line in standing(block)):
-                console.print(Text(one_line(line)))
+                screen.print(Text(one_line(line)))
             continue
         header, rows, _ = _table(kind)
-        table = Table()
-        for name in header:
-            if name not in narrow:
-                numeric = name.endswith("%") or name in headline(kind[0])
-                table.add_column(
-                    Text(one_line(name)), justify="right" if numeric else "left", no_wrap=name.endswith("%")
-                )
-        for cells in rows:
-            shown = [cell for name, cell in zip(header, cells, strict=True) if name not in narrow]
-            table.add_row(*(Text(one_line(cell)) for cell in shown))
-        console.print(table)
+        shown, of = aggregate(kind)
+        first = len(shown) + len(varying(of, repeats(kind[0])))
+        show_settings(screen, Cells(header[:first], header[first:], rows))
     planned = (folder / "plan").is_dir()  # which knows more of jobs without a result
     said = [f"{r['status']}: {r['job_name']}: {r.get('error')}" for r in results
             if r["status"] != "ok" and not (planned and r.get("error") == NO_RESULT)]  # fmt: skip
-    said += [f"{r['job_name']}: {r['statement']}" for r in results if r["status"] == "ok" and r.get("statement")]
+    said += [f"{r['job_name']}: {found}" for r in results if r["status"] == "ok" and (found := verdict_on(r))]
     for line in said[:MOST_LINES]:
         print(one_line(line))
     if len(said) > MOST_LINES:
         print(f"... and {len(said) - MOST_LINES} more in results.md")
-    names = (
-        "report.html",
-        "results.md",
-        "results.csv",
-        "heads.csv",
-        "heads.tex",
-        "accuracy.png",
-        "losses.png",
-        "panels.png",
-    )
-    there = ", ".join(one_line(folder / name) for name in names if (folder / name).exists())
-    if there:  # on a full disk there may be none
-        print(f"tables and charts: {there}")
+    show_files(folder, OF_A_SWEEP)
     return results
 
 
 def show_single(folder: Path) -> list[dict]:
-    """Prints what a single job came to; returns its result in a list."""
+    """Prints what a single job came to, and where to look; returns its result in a list."""
     result = {"status": "failed", "error": "no result"}
     if (folder / "result.json").exists():
         try:
@@ -223,20 +211,26 @@ def show_single(folder: Path) -> list[dict]:
         except DamagedFile as error:
             result = {"status": "failed", "error": str(error)}
     if result["status"] == "ok":
-        print(f"\n{one_line(folder)}")
-        table = Table()
-        table.add_column("metric")
-        table.add_column("value", justify="right")
-        for name, value in result["metrics"].items():
-            table.add_row(Text(one_line(name)), one_line(rounded(value)))
-        Console().print(table)
-        if result.get("statement"):
-            print(one_line(result["statement"]))
+        print(f"\n{one_line(from_here(folder))}")
+        show_metrics(console(), result["metrics"])
     elif result["status"] != "interrupted":  # of which there is no more to be said
         print(one_line(f"{result['status']}: {result.get('error')}"))
     if (folder / "result.json").exists():
         from latent_lab import html_report
 
         with contextlib.suppress(OSError, NoSpace):  # the job is done without its page
-            print(f"page: {one_line(html_report.write_job_page(folder))}")
+            html_report.write_job_page(folder)
+    show_end(folder, result)
     return [result | {"job_name": folder.name}]
+
+
+def show_end(folder: Path, result: dict) -> None:
+    """The verdict on a job, in a line, and where to look."""
+    if result["status"] == "ok" and (found := verdict_on(result)):
+        print(f"verdict: {one_line(found)}")
+    show_files(folder, OF_A_JOB)
+
+
+def verdict_on(result: dict) -> str | None:
+    """In a line what a job's fit came to. The ``statement`` has all of it; earlier jobs have no other."""
+    return result.get("summary") or (result.get("statement") or "").partition(": ")[0] or None

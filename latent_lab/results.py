@@ -6,16 +6,17 @@ in both share a table.
 """
 
 import contextlib
-import hashlib
 import math
+import re
 import statistics
 from pathlib import Path
 from typing import NamedTuple
 
 from latent_lab.rounding import with_spreads
 from latent_lab.shapes import mismatch
-from latent_lab.storage import DamagedFile, damaged, open_regular, read_json
+from latent_lab.storage import DamagedFile, checksum_of_file, damaged, read_json
 
+LAST = ("label_seed", "seed")  # what rows are told apart by last
 LEADING = ("model", "dataset", "n_labels")  # shown first, and always where a job has them
 NOT_SHOWN = ("callbacks", "logger", "trainer", "experiment", "loss")  # groups whose options say what others say too
 NO_RESULT = "no result (running, or killed)"
@@ -24,11 +25,13 @@ JOB_AGAIN = "the job's command makes it again"
 RESULT = {
     "status": str, "choices?": {str: str | None}, "settings?": dict, "metrics?": {str: float | None},
     "seconds?": {str: float}, "headline?": dict | None, "repeats?": list, "error?": str | None, "fit?": str,
-    "statement?": str | None, "fit_created?": str | None, "created?": str, "setting?": str | None, "curve?": str | None,
+    "statement?": str | None, "summary?": str | None, "fit_created?": str | None, "created?": str,
+    "setting?": str | None, "curve?": str | None,
     "n_labels?": int | str | None, "label_seed?": int | None, "seed?": int | None, "files?": {str: str},
 }  # fmt: skip
 DONE = {"choices": dict, "metrics": dict}  # what a job that is done says besides
 STATUSES = ("ok", "failed", "interrupted")
+BOUNDS = {"_floor": "floor", "_limit": "limit"}  # endings of metrics that others are compared with, and their names
 
 
 class Spread(NamedTuple):
@@ -54,7 +57,19 @@ def read_results(folder: Path) -> list[dict]:
                 results.append({"status": "failed", "job_name": job.name, "error": str(error)})
         elif (job / "train.log").exists() or (job / "config.yaml").exists():
             results.append({"status": "failed", "job_name": job.name, "error": NO_RESULT})
-    return results
+    return in_order(results)
+
+
+def in_order(results: list[dict]) -> list[dict]:
+    """Results by the values of their settings, numbers as numbers: 100 before 1000; what has none last, by its name."""
+    said = [settings(result) | {"seed": result.get("seed")} if "choices" in result else {} for result in results]
+    keys = dict.fromkeys([*LEADING, *(key for values in said for key in values)])
+    keys = [*(key for key in keys if key not in LAST), *LAST]
+    order = sorted(
+        range(len(results)),
+        key=lambda at: (not said[at], [sortable(said[at].get(key)) for key in keys], results[at]["job_name"]),
+    )
+    return [results[at] for at in order]
 
 
 def read_result(folder: Path) -> dict:
@@ -75,20 +90,14 @@ def read_result(folder: Path) -> dict:
 def checksums(folder: Path) -> dict[str, str]:
     """Of the files that a job left in its folder, beside its result and its log, by their names."""
     names = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
-    return {name: checksum(folder / name) for name in names if name not in ("result.json", "train.log")}
-
-
-def checksum(file: Path) -> str:
-    """16 hexadecimal digits of SHA-256 of what a file holds."""
-    with open_regular(file) as content:
-        return hashlib.sha256(content.read()).hexdigest()[:16]
+    return {name: checksum_of_file(folder / name) for name in names if name not in ("result.json", "train.log")}
 
 
 def require_as_written(file: Path, result: dict) -> None:
     """Raises DamagedFile if a file in a job's folder is not what the job of that result left there."""
     expected = result.get("files", {}).get(file.name)
     try:
-        found = checksum(file) if expected else expected
+        found = checksum_of_file(file) if expected else expected
     except OSError as error:
         raise damaged(file, error.strerror, JOB_AGAIN) from None
     if found != expected:
@@ -153,7 +162,7 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
         repetition = tuple(result.get(k) for k in ("seed", "label_seed"))
         groups.setdefault(key, {})[repetition] = result | {"row": [values.get(k) for k in shown]}
     rows = []
-    for _, members in sorted(groups.items(), key=lambda item: [_sortable(v) for v in item[0]]):
+    for members in sorted(groups.values(), key=lambda of: [sortable(v) for v in next(iter(of.values()))["row"]]):
         good = {repetition: m for repetition, m in members.items() if m["status"] == "ok"}
         first = next(iter(members.values()))
         row = dict(zip(shown, first["row"], strict=True)) | {
@@ -215,5 +224,14 @@ def _hashable(value):
     return str(value) if isinstance(value, list | dict) else value
 
 
-def _sortable(value) -> tuple:
-    return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, str(value))
+def sortable(value) -> tuple:
+    """What a value is sorted by: numbers, also in texts and lists, as numbers; other texts as texts; none last."""
+    if value is None:
+        return (3,)
+    if isinstance(value, list | tuple):
+        return 1, [sortable(item) for item in value]
+    with contextlib.suppress(TypeError, ValueError):
+        if not math.isnan(number := float(value)):
+            return 0, number
+    parts = re.split(r"(\d+)", str(value))
+    return 2, [(int(part), "") if number % 2 else (-1, part) for number, part in enumerate(parts)], str(value)

@@ -27,6 +27,17 @@ def rounded(value: float | None) -> str:
     return str(value) if isinstance(value, bool | int | str) else _with_spreads(value, ())
 
 
+def duration(seconds: float) -> str:
+    """``12 s``, ``5 min``, ``1.5 h``."""
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds > 5400
+        else f"{seconds / 60:.0f} min"
+        if seconds > 90
+        else f"{seconds:.0f} s"
+    )
+
+
 def finite(content):
     """Plain values as JSON has them: with None for each number that is not finite, at every depth."""
     if isinstance(content, dict):

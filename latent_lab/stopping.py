@@ -1,11 +1,16 @@
 """Being told to stop, by a user's Ctrl-C, by a launcher, or by Slurm ahead of a limit or a preemption."""
 
+import shlex
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+
+from latent_lab.escaping import one_line
 
 STOPPED = 75  # EX_TEMPFAIL, the exit code of a process that was told to stop and has written that down
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
@@ -44,6 +49,16 @@ def heeded() -> Iterator[None]:
 def told() -> bool:
     """Whether there was a signal: what fails then has not failed, whatever error an interruption was made of."""
     return bool(_told)
+
+
+def goes_on(*more: str) -> str:
+    """What is said at the end of an interrupted command: that nothing is lost, and how to go on.
+
+    Args:
+        more: words that the command lacks.
+    """
+    command = one_line(shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:], *more]))
+    return f"interrupted: nothing is lost, the same command goes on from the last epoch:\n{command}"
 
 
 def require_not_told() -> None:

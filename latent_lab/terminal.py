@@ -47,7 +47,7 @@ def speak_plainly() -> None:
         elif descriptor and stream is getattr(sys, f"__{name}__"):  # else a notebook's or a test's
             stream.flush()
             raw = io.BufferedWriter(Unheard(descriptor, "w", closefd=False))
-            how = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
-            setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "latent_lab", **how))
+            at_once = stream.line_buffering or stream.write_through  # the latter with PYTHONUNBUFFERED
+            setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "latent_lab", line_buffering=at_once))
         elif descriptor and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="latent_lab")

@@ -60,7 +60,7 @@ FLOORS = 2  # times the floor an FCD may always be: of few images it varies by t
 
 @dataclass(frozen=True)
 class Limits:
-    """Where good ends, and failure begins.
+    """Where good ends, and where a generator is broken.
 
     Attributes:
         good: limit of each aspect, by its words.
@@ -146,15 +146,26 @@ def _skewed(shares: dict[str, list[float]], lightest: float) -> float:
     return median(distances)
 
 
-def limits_table(limits: Limits) -> str:
-    """A GitHub-markdown table of the limits, and the failures whose scores they are."""
-    lines = [["what fails", "score", "good", "as of real images with", "floor"], [":--", ":--", "--:", ":--", "--:"]]
+def limits_table(limits: Limits, samples: int | None = None) -> str:
+    """A GitHub-markdown table of the limits, and the failures whose scores they are, of so many ``samples``."""
+    lines = [["what is wrong", "score", "good", "as of real images with", "floor"], [":--", ":--", "--:", ":--", "--:"]]
     for a in ASPECTS:
         bound = f"{'at most' if a.most else 'at least'} {score_figure(a.score, limits.good[a.words])}"
         lines.append(
-            [a.words, a.score, bound, f"{a.failure} {a.strength:g}", score_figure(a.score, limits.floor[a.score])]
+            [
+                a.words,
+                name_of(a.score, samples),
+                bound,
+                f"{a.failure} {a.strength:g}",
+                score_figure(a.score, limits.floor[a.score]),
+            ]
         )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def name_of(score: str, samples: int | None) -> str:
+    """A score's name in a table; of one that fewer samples make larger, with their number: ``fcd (n = 2,000)``."""
+    return f"{score} (n = {samples:,})" if score == "fcd" and samples else score
 
 
 def figure(value: float) -> str:

@@ -4,7 +4,7 @@ An epoch is good if no aspect of ``ASPECTS`` fails. Each has one score and one l
 when they are spoiled in that one way at a stated strength (``metrics.failures``), measured with the scorer, the data
 set and the number of samples in use. So "artefacts" means: more than if a tenth of the images were uniform noise.
 
-What is not good has failed, by the first rule that holds, if it is
+What is not good is broken, by the first rule that holds, if it is
 
     diverged                  a score, or a loss given among the scores, is not finite
     collapsed                 all samples are nearly alike; or they look like data, but the classes are nearly as
@@ -23,11 +23,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from metrics.limits import ASPECTS, FAR, HALF, Limits, figure, score_figure
+from metrics.limits import ASPECTS, FAR, HALF, Limits, figure, name_of, score_figure
 
 NOT_IN_A_FIT = "rules, applied when a job looks at what a fit kept"
 
-DIVERGED, COLLAPSED, MEMORISED, WITHIN, NOISE = FAILED = (
+DIVERGED, COLLAPSED, MEMORISED, WITHIN, NOISE = BROKEN = (
     "diverged",
     "collapsed",
     "memorised",
@@ -35,6 +35,7 @@ DIVERGED, COLLAPSED, MEMORISED, WITHIN, NOISE = FAILED = (
     "noise",
 )
 GOOD, NOT_GOOD = "good", "not good"
+MOST_WORDS = 2  # for what is not good, in a line
 COLUMNS = ("fcd", "kid", "realism", "knn_precision", "sharpness", "artefacts", "knn_recall", "least_recall", "coverage")
 COLUMNS += ("duplicates", "class_distance", "rarest_class", "copies")
 FEW = 0.5  # of the least recall and of its coverage that are varied enough: less is a collapse
@@ -55,6 +56,7 @@ class Verdict:
         best: the epoch of least FCD, which is the one that ``best.ckpt`` is of, good or not; ``None`` if all diverged.
         good_from: the first epoch from which on every scored one is good, or ``None``.
         sentence: the same in words.
+        summary: in a line, of the last epoch first.
     """
 
     labels: list[str]
@@ -62,6 +64,7 @@ class Verdict:
     best: int | None
     good_from: int | None
     sentence: str
+    summary: str
 
 
 def reasons(scores: dict[str, float], limits: Limits) -> list[str]:
@@ -95,8 +98,10 @@ def label(scores: dict[str, float], limits: Limits) -> str:
     return NOT_GOOD if wrong else GOOD
 
 
-def verdict(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: Limits) -> Verdict:
-    """The verdict on epochs, in rising order, by the scores of each.
+def verdict(
+    epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: Limits, samples: int | None = None
+) -> Verdict:
+    """The verdict on epochs, in rising order, by the scores of each, which are of so many ``samples``.
 
     Raises:
         ValueError: for no epochs, epochs that do not rise, or another number of scores.
@@ -110,21 +115,42 @@ def verdict(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: L
     good_from = epochs[first] if first < len(epochs) else None
     finite = [i for i, name in enumerate(labels) if name != DIVERGED]
     least = min(finite, key=lambda i: scores[i]["fcd"], default=None)
-    parts = [*_failures(epochs, labels), *_shortcomings(epochs, labels, wrong), _goodness(epochs, labels, first)]
-    parts.append(_bestness(epochs, labels, wrong, scores, least, limits))
-    return Verdict(labels, wrong, None if least is None else epochs[least], good_from, "; ".join(parts))
+    good = _goodness(epochs, labels, first)
+    parts = [*_broken(epochs, labels), *_shortcomings(epochs, labels, wrong), good]
+    parts.append(
+        _bestness(epochs, labels, wrong, scores, least, limits, f"FCD of {samples:,} images" if samples else "FCD")
+    )
+    best = None if least is None else epochs[least]
+    return Verdict(labels, wrong, best, good_from, "; ".join(parts), _in_short(labels, wrong, epochs, good, best))
 
 
-def table(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: Limits) -> str:
-    """A GitHub-markdown table: the floor, then a row for each epoch with its label, what is wrong, and its scores."""
-    return _markdown("epoch", [(str(epoch), s) for epoch, s in zip(epochs, scores, strict=True)], limits)
+def _in_short(labels: list[str], wrong: list[list[str]], epochs: list[int], good: str, best: int | None) -> str:
+    """``good: from epoch 9 on; least FCD at epoch 12``, ``not good: artefacts, blurred and 3 more; never good``."""
+    if (often := labels.count(GOOD)) > 1 and good.startswith("good only"):
+        good = f"good only at {often} epochs"  # the sentence has their numbers
+    parts = [good.removeprefix("good ").partition(", and at ")[0]]
+    if labels[-1] == NOT_GOOD:
+        more = f" and {len(wrong[-1]) - MOST_WORDS} more" * (len(wrong[-1]) > MOST_WORDS)
+        parts = [", ".join(wrong[-1][:MOST_WORDS]) + more, good]
+    elif labels[-1] != GOOD:
+        parts = [f"at epoch {epochs[-1]}", good]
+    least = [f"least FCD at epoch {best}"] if best is not None and len(epochs) > 1 else []
+    return f"{labels[-1]}: {'; '.join([*parts, *least])}"
 
 
-def failures_table(failures: dict[str, dict[float, dict[str, float]]], limits: Limits) -> str:
+def table(epochs: Sequence[int], scores: Sequence[dict[str, float]], limits: Limits, samples: int | None = None) -> str:
+    """A GitHub-markdown table: the floor, then a row for each epoch with its label, what is wrong, and its scores, of
+    so many ``samples``."""
+    return _markdown("epoch", [(str(epoch), s) for epoch, s in zip(epochs, scores, strict=True)], limits, samples)
+
+
+def failures_table(
+    failures: dict[str, dict[float, dict[str, float]]], limits: Limits, samples: int | None = None
+) -> str:
     """The same of synthetic failures, by their names and strengths; of training images copies are no fault."""
     copies = {"copies": limits.floor["copies"]}
     rows = [(f"{name} {at:g}", scores | copies) for name, of in failures.items() for at, scores in of.items()]
-    return _markdown("spoiled images", rows, limits)
+    return _markdown("spoiled images", rows, limits, samples)
 
 
 def scores_table(scores: dict[str, dict[str, float]], limits: Limits) -> str:
@@ -136,8 +162,8 @@ def _finite(scores: dict[str, float]) -> bool:
     return all(math.isfinite(value) for value in scores.values())
 
 
-def _markdown(first: str, rows: list[tuple[str, dict[str, float]]], limits: Limits) -> str:
-    lines = [[first, "label", *COLUMNS], [":--"] * 2 + ["--:"] * len(COLUMNS)]
+def _markdown(first: str, rows: list[tuple[str, dict[str, float]]], limits: Limits, samples: int | None = None) -> str:
+    lines = [[first, "label", *(name_of(column, samples) for column in COLUMNS)], [":--"] * 2 + ["--:"] * len(COLUMNS)]
     for name, s in [("floor: real images", limits.floor), *rows]:
         called = "" if s is limits.floor else label(s, limits)
         if called == NOT_GOOD:
@@ -150,24 +176,22 @@ def _markdown(first: str, rows: list[tuple[str, dict[str, float]]], limits: Limi
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _failures(epochs: list[int], labels: list[str]) -> list[str]:
-    """Where it failed: "failed at epochs 1-3 (noise) and 17 (collapsed)", "diverged from epoch 20 on"."""
+def _broken(epochs: list[int], labels: list[str]) -> list[str]:
+    """Where it is broken, and how: "noise at epochs 1-3", "collapsed at epoch 17", "diverged from epoch 20 on"."""
     end = len(labels)
     while end and labels[end - 1] == DIVERGED:
         end -= 1
-    groups = []
-    for name in sorted(set(labels[:end]) & set(FAILED), key=labels.index):
+    parts = []
+    for name in sorted(set(labels[:end]) & set(BROKEN), key=labels.index):
         at = [i for i in range(end) if labels[i] == name]
-        groups.append(f"{_ranges(epochs, at)} ({name})")
-    plural = "s" if sum(name in FAILED for name in labels[:end]) > 1 else ""
-    parts = [f"failed at epoch{plural} {' and '.join(groups)}"] if groups else []
+        parts.append(f"{name} at epoch{'s' * (len(at) > 1)} {_ranges(epochs, at)}")
     if end < len(labels):
         parts.append(f"diverged {'at' if len(labels) == 1 else 'from'} epoch {epochs[end]}{' on' * (len(labels) > 1)}")
-    return parts or ["never failed"]
+    return parts
 
 
 def _shortcomings(epochs: list[int], labels: list[str], wrong: list[list[str]]) -> list[str]:
-    """Where it is not good, without having failed, and why: "not good at epochs 1 (blurred, artefacts) and 2-4
+    """Where it is not good, without being broken, and why: "not good at epochs 1 (blurred, artefacts) and 2-4
     (blurred)"."""
     at = [i for i, name in enumerate(labels) if name == NOT_GOOD]
     if not at:
@@ -194,11 +218,11 @@ def _goodness(epochs: list[int], labels: list[str], first: int) -> str:
     return since + (f", and at {earlier}" if before else "")
 
 
-def _bestness(epochs, labels, wrong, scores, least: int | None, limits: Limits) -> str:
+def _bestness(epochs, labels, wrong, scores, least: int | None, limits: Limits, called: str) -> str:
     """The epoch of least FCD; where it is not good, why, and which of the good ones has the least."""
     if least is None:
         return "no epoch has finite scores"
-    fcd = f"FCD {figure(scores[least]['fcd'])}, floor {figure(limits.floor['fcd'])}"
+    fcd = f"{called} {figure(scores[least]['fcd'])}, floor {figure(limits.floor['fcd'])}"
     if FAR in wrong[least]:
         fcd += f", good up to {figure(limits.good[FAR])}"
     if labels[least] == GOOD:
@@ -210,7 +234,7 @@ def _bestness(epochs, labels, wrong, scores, least: int | None, limits: Limits) 
     next_ = min(good, key=lambda i: scores[i]["fcd"])
     return (
         f"best FCD at epoch {epochs[least]} ({fcd}), which is not good ({why}); the least of good ones at epoch "
-        f"{epochs[next_]} (FCD {figure(scores[next_]['fcd'])})"
+        f"{epochs[next_]} ({called} {figure(scores[next_]['fcd'])})"
     )
 
 

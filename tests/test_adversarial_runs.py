@@ -49,7 +49,8 @@ def test_a_sweep_leaves_every_artefact(sweep):
         assert metrics["fcd_floor"] < metrics["fcd"] and metrics["fcd_best"] > metrics["fcd_floor"]
         assert metrics["scorer_accuracy"] > 0.95 and metrics["scored_images"] == 500
         assert set(job["verdict"]["labels"]) == {"1", "2", "3"}
-        assert job["statement"] in out
+        assert out.count(f"{name}: {job['summary']}\n") == 1 and job["statement"] not in out
+        assert len(job["summary"]) <= 100 and job["summary"].startswith(f"{job['verdict']['labels']['3']}: ")
         for picture in ("samples", "samples_raw", "strip", "interpolations", "nearest", "losses"):
             with Image.open(here / f"{picture}.png") as image:
                 assert image.width > 300, picture
@@ -57,7 +58,8 @@ def test_a_sweep_leaves_every_artefact(sweep):
             assert animation.n_frames == 3
     text = (folder / "sweeps" / "s" / "results.md").read_text()
     for name, job in jobs.items():
-        assert f"## {name}" in text and f"{job['statement'][1:]}.**" in text
+        assert f"## {name}" in text and f"{job['summary'][1:]}.**" in text
+        assert f"{job['statement'][1:]}." in text and "| fcd (n = 197) |" in text
         assert f"![strip]({name}/strip.png)" in text
     assert "![losses](losses.png)" in text and (folder / "sweeps" / "s" / "losses.png").stat().st_size > 20_000
     assert "| model | dataset | seeds | fcd |" in text and "n_labels" not in text

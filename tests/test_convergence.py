@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from metrics.convergence import ADVICE, HEADS, LOWER, SCORES, convergence, excess, trend
+from metrics.advice import FASTER, LOWER, SCORES, WORDS
+from metrics.convergence import convergence, excess, trend
 from metrics.plane_yardstick import Bound
 
 BOUNDS = {
@@ -25,7 +26,7 @@ FALLING = [0.9, 0.7, 0.5, 0.3, 0.2, 0.12, *[0.05] * 18]
 FORTY = 40
 
 
-def judge(js=None, learning=None, decided=0.05, gradient=1.0, losses=None, final=None, **others):
+def judge(js=None, learning=None, decided=0.05, gradient=1.0, losses=None, final=None, estimate=None, **others):
     """Of courses of scores of the averaged generator; those not given are good throughout."""
     courses = others | ({"js": js} if js is not None else {})
     count = len(next(iter(courses.values())))
@@ -34,6 +35,7 @@ def judge(js=None, learning=None, decided=0.05, gradient=1.0, losses=None, final
         averaged = GOOD | {name: course[i] for name, course in courses.items()}
         frame = {f"{name}_averaged": value for name, value in averaged.items()}
         frame |= {"js": learning[i] if learning else averaged["js"], "w1": averaged["w1"], "decided": decided}
+        frame |= {"critic_w1": estimate[i]} if estimate else {}
         frames.append(frame | {"gradient": gradient if isinstance(gradient, float) else gradient[i]})
     return convergence([10 * (i + 1) for i in range(count)], frames, BOUNDS, losses, final=final)
 
@@ -64,15 +66,15 @@ def wave(*values, count=FORTY):
         ("collapsed", {"js": [0.2] * 12, "modes": [5] * 12, "least": [0.0] * 12, "misplaced": [0.375] * 12}),
         ("collapsed", {"js": FALLING, "modes": [7] * 24, "least": [0.02] * 24, "misplaced": [0.125] * 24}),
         ("collapsed", {"least": [0.05] * FORTY, "misplaced": [0.05] * FORTY}),  # a gap in a curve
-        ("kept on", {"js": steps(1.0, 0.2)}),
-        ("kept on", {"js": [a + b for a, b in zip(steps(1.0, 0.3), wave(0.01, -0.01), strict=True)]}),
-        ("kept on", {"js": steps(1.0, 0.09)}),
-        ("kept on", {"js": [0.12] * 35 + [0.05] * 5}),  # near of late only
-        ("kept on", {"js": [0.12] * 32 + [0.05] * 8}),
-        ("kept on", {"least": [0.0] * 30 + steps(0.0, 0.6, 10), "misplaced": [0.9] * 30 + steps(0.9, 0.2, 10)}),
-        ("kept on", {"least": [0.0] * 30 + steps(0.0, 0.15, 10), "misplaced": [0.9] * 30 + steps(0.9, 0.2, 10)}),
-        ("refused", {"js": [0.9] * 12, "decided": 0.49}),
-        ("died", {"js": [0.3] * 12, "gradient": [1.0] * 4 + [1e-6] * 8, "decided": 0.0}),
+        ("improving", {"js": steps(1.0, 0.2)}),
+        ("improving", {"js": [a + b for a, b in zip(steps(1.0, 0.3), wave(0.01, -0.01), strict=True)]}),
+        ("improving", {"js": steps(1.0, 0.09)}),
+        ("improving", {"js": [0.12] * 35 + [0.05] * 5}),  # near of late only
+        ("improving", {"js": [0.12] * 32 + [0.05] * 8}),
+        ("improving", {"least": [0.0] * 30 + steps(0.0, 0.6, 10), "misplaced": [0.9] * 30 + steps(0.9, 0.2, 10)}),
+        ("improving", {"least": [0.0] * 30 + steps(0.0, 0.15, 10), "misplaced": [0.9] * 30 + steps(0.9, 0.2, 10)}),
+        ("overpowered", {"js": [0.9] * 12, "decided": 0.49}),
+        ("vanished", {"js": [0.3] * 12, "gradient": [1.0] * 4 + [1e-6] * 8, "decided": 0.0}),
         ("left", {"js": [0.05] * 39 + [0.5]}),
         ("left", {"js": [0.05] * 33 + [0.12] * 7}),
         ("oscillated", {"js": wave(0.09, 0.11)}),  # about its limit
@@ -80,15 +82,15 @@ def wave(*values, count=FORTY):
         ("oscillated", {"least": [*[0.6] * 35, 0.05, *[0.6] * 4]}),
         ("oscillated", {"js": [0.2] * 12, "learning": wave(0.3, 0.1, count=12)}),
         ("oscillated", {"w1": wave(0.08, *[0.03] * 8)}),
-        ("stayed", {"js": [0.3] * 12}),
-        ("stayed", {"w1": [0.07] * FORTY}),
+        ("stuck", {"js": [0.3] * 12}),
+        ("stuck", {"w1": [0.07] * FORTY}),
     ],
 )
 def test_states_follow_from_the_rules(state, case):
     found = judge(**case)
     assert found.state == state, found.sentence
     assert (found.since is not None) == (state == "converged")
-    assert found.sentence.startswith(HEADS[state].split("{")[0])
+    assert found.sentence.startswith(WORDS[state].head.split("{")[0])
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name != "kl"])
@@ -131,10 +133,93 @@ def test_a_larger_sample_has_the_last_word():
 
 @pytest.mark.parametrize(
     "state, advice",
-    [("left", LOWER), ("drifted", LOWER), ("oscillated", LOWER), ("kept on", "train longer (trainer.max_epochs)")],
+    [("left", LOWER), ("drifted", LOWER), ("oscillated", LOWER), ("improving", "train longer (trainer.max_epochs)")],
 )
 def test_advice_fits_the_state(state, advice):
-    assert ADVICE[state] == advice
+    assert WORDS[state].advice == advice
+
+
+AWAY = {"js": [1.0] * FORTY, "near": [0.0] * FORTY, "least": [0.0] * FORTY, "misplaced": [0.9] * FORTY}
+EVEN = 2 * math.log(2)
+
+
+def critic(loss: float) -> dict:
+    return {"critic loss": (loss, EVEN), "generator loss": (0.7, math.log(2))}
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "advised"),
+    [
+        # every point outside the window, a critic that is fooled: it was told to train longer, as it comes nearer
+        (AWAY | {"w1": steps(12, 5), "losses": critic(10.0), "decided": 0.49}, "outpaced", "the critic is too weak"),
+        (AWAY | {"w1": [9.0] * FORTY, "losses": critic(10.0), "decided": 0.49}, "outpaced", "the critic is too weak"),
+        # it has learned nothing: its loss is at the equilibrium, which is no equilibrium
+        (AWAY | {"w1": [0.3] * FORTY, "losses": critic(EVEN), "decided": 0.01}, "outpaced", "the critic is too weak"),
+        # it says something, and leads the generator away
+        (AWAY | {"w1": steps(0.3, 4), "losses": critic(0.6), "decided": 0.3}, "outpaced", "lower model.lr_generator"),
+        # a critic of distances, of the wrong sign, or of a tenth of the distance
+        (AWAY | {"w1": [2.0] * FORTY, "estimate": [-1.0] * FORTY}, "outpaced", "the critic is too weak"),
+        (AWAY | {"w1": [2.0] * FORTY, "estimate": [0.2] * FORTY}, "outpaced", "the critic is too weak"),
+        # one that sees all, of a generator that does not move
+        (AWAY | {"w1": [2.0] * FORTY, "estimate": [1.9] * FORTY, "misplaced": steps(0.9, 0.4), "least": [0.2] * FORTY},
+         "stuck", "raise model.lr_generator"),
+        (AWAY | {"w1": [2.0] * FORTY, "losses": critic(0.01), "decided": 0.49, "least": [0.2] * FORTY}, "overpowered",
+         "lower model.lr_critic or raise model.lr_generator"),
+        # far away, and coming nearer by a critic that sees half: a healthy beginning
+        ({"js": steps(1.0, 0.55), "w1": steps(2.0, 0.5), "losses": critic(1.2)}, "improving", "train longer"),
+        # a generator that hardly moves, or has had no time to, and a critic that sees it: no modes are lost yet
+        ({"js": [0.67] * FORTY, "w1": [0.17] * FORTY, "near": [0.31] * FORTY, "least": [0.0] * FORTY,
+          "misplaced": [0.48] * FORTY, "losses": critic(0.56), "decided": 0.36}, "stuck", "raise model.lr_generator"),
+        # all in one mode
+        ({"js": [0.72] * FORTY, "w1": [1.0] * FORTY, "least": [0.0] * FORTY, "misplaced": [0.87] * FORTY,
+          "losses": critic(0.3), "decided": 0.3}, "collapsed", "give the critic more steps"),
+        # half of the modes: a critic at its equilibrium is not blind to what is small
+        ({"js": [0.31] * FORTY, "least": [0.0] * FORTY, "misplaced": [0.5] * FORTY, "modes": [4] * FORTY,
+          "losses": critic(EVEN)}, "collapsed", "give the critic more steps"),
+        # nearly there
+        ({"js": [0.12] * FORTY, "losses": critic(EVEN)}, "stuck", "longer (trainer.max_epochs), or wider networks"),
+    ],
+)  # fmt: skip
+def test_advice_fits_examples_made_to_fool_it(case, state, advised):
+    found = judge(**case)
+    assert found.state == state, found.sentence
+    advice = found.sentence.partition(". Advice: ")[2]
+    assert advised in advice, advice
+    if case.get("losses", critic(0.0)) == critic(10.0):
+        assert "longer" not in found.sentence and "longer" not in found.summary
+
+
+LONGEST = {
+    "since": 123456,
+    "until": 123456,
+    "near": 25,
+    "judged": 25,
+    "lost": "",
+    "worst": "misplaced 0.124, limit 0.117",
+}
+
+
+@pytest.mark.parametrize("state", WORDS)
+def test_a_line_is_one_word_and_short(state):
+    longest = max([FASTER, *(words for _, _, words in SCORES.values())], key=len)
+    line = WORDS[state].line.format(**LONGEST, help=longest)
+    assert len(f"{state}: {line}") <= 100 and " " not in state and "failed" not in line
+
+
+def test_the_line_begins_with_the_state():
+    assert judge(js=FALLING).summary == "converged: within all limits from update 70 on"
+    found = judge(w1=[0.07] * FORTY)
+    assert found.summary == ("stuck: w1 0.0700, limit 0.0500; larger batches (dataset.batch_size), or train longer")
+    assert judge(js=wave(0.09, 0.11)).summary == (
+        "oscillated: within all limits in 5 of the last 10 frames; lower model.lr_generator"
+    )
+
+
+def test_the_number_of_points_in_a_frame_is_that_of_the_observer():
+    from callbacks.observers.plane_view import SCORED
+    from metrics.advice import IN_A_FRAME
+
+    assert IN_A_FRAME == SCORED
 
 
 def test_the_sentence_has_all_figures():
@@ -142,9 +227,9 @@ def test_the_sentence_has_all_figures():
     found = judge(js=FALLING, learning=[*FALLING[:-1], 0.06], gradient=[4.0] + [1.0] * 23, losses=losses)
     assert found.sentence == (
         "converged, within all limits from update 70 on: JS in bits 0.0500 (within its limit 0.1000, floor 0.0020 "
-        "± 0.0010), W1 0.0210 (within its limit 0.0500, floor 0.0200 ± 0.0050), JS of the learning generator lately "
-        "0.050 to 0.060, the discriminator undecided (mean |D - 1/2| 0.05), critic loss 1.380, at its equilibrium "
-        "1.386, generator loss 0.900, off its equilibrium 0.693, gradients down to 25 % of their longest"
+        "± 0.0010), W1 0.0210 (within its limit 0.0500, floor 0.0200 ± 0.0050), JS of the learning generator, 10,000 "
+        "points, lately 0.050 to 0.060, the discriminator undecided (mean |D - 1/2| 0.05), critic loss 1.380, at its "
+        "equilibrium 1.386, generator loss 0.900, off its equilibrium 0.693, gradients down to 25 % of their longest"
     )
 
 

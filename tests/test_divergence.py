@@ -57,12 +57,13 @@ def test_a_job_that_diverged_is_done_and_its_files_hold_null(tmp_path):
     words += ["model.lr_generator=1e30", "model.lr_critic=1e30", "sweep=s", f"paths.outputs={tmp_path}"]
     said = run("train", *words)
     assert said.code == 0, said.text
-    assert "diverged, its points and the critic's gradients at its points are not finite any more" in said.text.replace(
-        "the averaged generator's points and ", ""
-    )
+    line = "diverged: points or gradients are not finite any more; lower both rates\n"
+    assert said.text.count(line) == 2
     for result in results(tmp_path).values():
         assert result["status"] == "ok" and result["metrics"]["w1"] is None
         assert result["convergence"]["state"] == "diverged"
+        lost = result["statement"].replace("the averaged generator's points and ", "")
+        assert lost.startswith("diverged, its points and the critic's gradients at its points are not finite any more")
     for file in tmp_path.rglob("*.json"):
         strict(file.read_text())
     assert run("train", *words).text.count("finished before") == 2

@@ -106,7 +106,10 @@ def test_a_signal_ends_in_exit_code_1_and_a_result_that_says_so(tmp_path):
     assert started.wait() == 1, started.said
     (result,) = results(tmp_path / "runs").values()
     assert result["status"] == "interrupted" and result["error"] == "interrupted"
-    assert started.said.endswith("\ninterrupted: nothing is lost, the same command goes on from the last epoch\n")
+    *_, goes_on, copied = started.said.splitlines()
+    assert goes_on == "interrupted: nothing is lost, the same command goes on from the last epoch:"
+    assert copied.startswith("python train.py dataset=digits ") and copied.endswith(" trainer.max_epochs=4000")
+    assert started.said.count("nothing is lost") == 1
     assert "interrupted: interrupted" not in started.said
 
 

@@ -93,6 +93,8 @@ def head_named(name: str):
 class Shelf:
     """A fit whose codes are given; it keeps what is derived of them, as a fit's folder does."""
 
+    name = "vae-digits-01234567"
+
     def __init__(self, codes: dict[str, np.ndarray]):
         self.kept, self.made = {"codes": codes}, []
         self.model, self.datamodule = SimpleNamespace(device="cpu"), Digits()

@@ -100,7 +100,10 @@ def test_ctrl_c(whole, tmp_path, whom):
     (os.kill if whom == "parent" else os.killpg)(command.process.pid, signal.SIGINT)
     said = command.end()
     assert time.monotonic() - start < 10, "2 s and the table, on a busy machine"
-    assert command.process.returncode == 1 and "the same command goes on" in said
+    assert command.process.returncode == 1 and said.count("nothing is lost") == 1 and "stopped" not in said
+    *_, goes_on, copied = said.splitlines()
+    assert goes_on == "interrupted: nothing is lost, the same command goes on from the last epoch:"
+    assert copied.startswith("python train.py -m dataset=digits ") and "'n_labels=50,100'" not in copied, copied
     assert not any(alive(task) for task in tasks)
     assert [task["state"] for task in command.tasks()] == ["interrupted", "interrupted"]
     assert {r["status"] for r in results(tmp_path).values()} <= {"interrupted"}

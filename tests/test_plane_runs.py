@@ -30,16 +30,25 @@ def test_one_job_leaves_its_scores_pictures_page_and_statement(command, tmp_path
     for score in ("kl", "js", "w1", "near", "misplaced", "least", "narrowest", "width", "widest", "modes"):
         assert {score, f"{score}_averaged", f"{score}_floor"} <= metrics.keys()
     assert metrics["js_floor"] < metrics["js_limit"] < metrics["js"] and metrics["modes_floor"] == 8
-    assert result["convergence"]["state"] != "converged" and result["statement"] in out
+    assert result["convergence"]["state"] != "converged" and out.count(result["summary"]) == 1
+    assert result["statement"] not in out and out.endswith(
+        f"report    {here}/report.html\npage      {here}/page.html\n"
+    )
+    assert f"\nverdict: {result['convergence']['state']}: " in out and len(result["summary"]) <= 100
     assert (here / "page.html").stat().st_size < 5_000_000
     for picture, least in {"view.png": 1000, "losses.png": 300, "panel.png": 200, "view.gif": 300}.items():
         with Image.open(here / picture) as image:
             assert image.width >= least, picture
     report = (here / "report.md").read_text()
+    sentence = f"{result['statement'][0].upper()}{result['statement'][1:]}."
+    assert f"**{result['summary'][0].upper()}{result['summary'][1:]}.**\n\n{sentence}\n" in report
+    assert f"JS in bits {metrics['js_averaged']:.4f} (" in sentence
+    assert f"W1 {metrics['w1_averaged']:.4f} (" in sentence, "the figures of the table"
     assert f"| generator | {metrics['kl']:.4f} | {metrics['modes']} |" in report and "](page.html)" in report
     assert f"| {metrics['js_limit']:.4f} | {metrics['w1_limit']:.4f} |" in report
     code, out, _ = command("evaluate", f"run={here}")
-    assert code == 0 and f"all {len(metrics)} metrics reproduced exactly" in out
+    assert code == 0 and f"all {len(metrics)} metrics reproduced exactly\nverdict: {result['summary']}\n" in out
+    assert out.endswith("/page.html\n")
     (fit,) = fits(tmp_path)
     before = (here / "page.html").read_bytes()
     code, out, _ = command("evaluate", f"fit={fit}")

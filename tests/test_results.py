@@ -99,7 +99,7 @@ def test_values_of_several_kinds_stand_in_one_column(tmp_path):
     for value in ("none", 3, None, [0.5, 0.9], 0.5, True):
         write(tmp_path, "mnist", 100, 0, 0.5, named={"model.x": value})
     _, rows = aggregate(read_results(tmp_path))
-    assert [row["model.x"] for row in rows] == [0.5, True, 3, None, [0.5, 0.9], "none"]
+    assert [row["model.x"] for row in rows] == [0.5, True, 3, [0.5, 0.9], "none", None]
 
 
 def test_what_was_named_is_a_setting_with_its_kind_and_a_choice_stands_once(tmp_path):

@@ -168,34 +168,34 @@ def test_where_failures_begin(change, expected):
 @pytest.mark.parametrize(
     ("course", "sentence", "best", "good_from"),
     [
-        ("g", "never failed; good at epoch 1, the only one scored; best at epoch 1 (FCD 4.1, floor 0.3)", 1, 1),
-        ("l", "never failed; not good at epoch 1 (far from the data by FCD, unrealistic); never good; "
+        ("g", "good at epoch 1, the only one scored; best at epoch 1 (FCD 4.1, floor 0.3)", 1, 1),
+        ("l", "not good at epoch 1 (far from the data by FCD, unrealistic); never good; "
               "least bad at epoch 1 (FCD 9, floor 0.3, good up to 6: far from the data by FCD, unrealistic)", 1, None),
-        ("n", "failed at epoch 1 (noise); never good; "
+        ("n", "noise at epoch 1; never good; "
               "least bad at epoch 1 (FCD 80, floor 0.3, good up to 6: noise)", 1, None),
         ("d", "diverged at epoch 1; never good; no epoch has finite scores", None, None),
-        ("ggg", "never failed; good from epoch 1 on; best at epoch 1 (FCD 4.1, floor 0.3)", 1, 1),
-        ("nnnllgg", "failed at epochs 1-3 (noise); not good at epochs 4-5 (far from the data by FCD, unrealistic); "
+        ("ggg", "good from epoch 1 on; best at epoch 1 (FCD 4.1, floor 0.3)", 1, 1),
+        ("nnnllgg", "noise at epochs 1-3; not good at epochs 4-5 (far from the data by FCD, unrealistic); "
                     "good from epoch 6 on; best at epoch 6 (FCD 4.1, floor 0.3)", 6, 6),
-        ("nnnlggcgg", "failed at epochs 1-3 (noise) and 7 (collapsed); not good at epoch 4 (far from the data by FCD, "
+        ("nnnlggcgg", "noise at epochs 1-3; collapsed at epoch 7; not good at epoch 4 (far from the data by FCD, "
                       "unrealistic); good from epoch 8 on, and at epochs 5-6; best at epoch 5 (FCD 4.1, floor 0.3)",
          5, 8),
-        ("nwg", "failed at epochs 1 (noise) and 2 (collapsed within classes); good at epoch 3, the last one scored; "
+        ("nwg", "noise at epoch 1; collapsed within classes at epoch 2; good at epoch 3, the last one scored; "
                 "best at epoch 3 (FCD 4.1, floor 0.3)", 3, 3),
-        ("ngc", "failed at epochs 1 (noise) and 3 (collapsed); good only at epoch 2; best at epoch 2 "
+        ("ngc", "noise at epoch 1; collapsed at epoch 3; good only at epoch 2; best at epoch 2 "
                 "(FCD 4.1, floor 0.3)", 2, None),
         ("gddd", "diverged from epoch 2 on; good only at epoch 1; best at epoch 1 (FCD 4.1, floor 0.3)", 1, None),
-        ("ndgd", "failed at epochs 1 (noise) and 2 (diverged); diverged from epoch 4 on; good only at epoch 3; "
+        ("ndgd", "noise at epoch 1; diverged at epoch 2; diverged from epoch 4 on; good only at epoch 3; "
                  "best at epoch 3 (FCD 4.1, floor 0.3)", 3, None),
         ("ddd", "diverged from epoch 1 on; never good; no epoch has finite scores", None, None),
         # the least FCD is the best, also where it is not good
-        ("fgg", "never failed; not good at epoch 1 (artefacts, a rare class); good from epoch 2 on; best FCD at epoch "
+        ("fgg", "not good at epoch 1 (artefacts, a rare class); good from epoch 2 on; best FCD at epoch "
                 "1 (FCD 3.8, floor 0.3), which is not good (artefacts, a rare class); the least of good ones at epoch "
                 "2 (FCD 4.1)", 1, 2),
-        ("gm", "failed at epoch 2 (memorised); good only at epoch 1; best FCD at epoch 2 (FCD 2, floor 0.3), which is "
+        ("gm", "memorised at epoch 2; good only at epoch 1; best FCD at epoch 2 (FCD 2, floor 0.3), which is "
                "not good (memorised); the least of good ones at epoch 1 (FCD 4.1)", 2, None),
         # each epoch by what is wrong with it, and the last word says why it is no better
-        ("lfl", "never failed; not good at epochs 1, 3 (far from the data by FCD, unrealistic) and 2 (artefacts, a "
+        ("lfl", "not good at epochs 1, 3 (far from the data by FCD, unrealistic) and 2 (artefacts, a "
                 "rare class); never good; least bad at epoch 2 (FCD 3.8, floor 0.3: artefacts, a rare class)", 2, None),
     ],
 )  # fmt: skip
@@ -204,10 +204,49 @@ def test_sentences(course, sentence, best, good_from):
     assert (result.sentence, result.best, result.good_from) == (sentence, best, good_from)
 
 
+@pytest.mark.parametrize(
+    ("course", "summary"),
+    [
+        ("g", "good: at epoch 1, the only one scored"),
+        ("ggg", "good: from epoch 1 on; least FCD at epoch 1"),
+        ("nlgg", "good: from epoch 3 on; least FCD at epoch 3"),
+        ("nnl", "not good: far from the data by FCD, unrealistic; never good; least FCD at epoch 3"),
+        ("gnc", "collapsed: at epoch 3; good only at epoch 1; least FCD at epoch 1"),
+        ("gd", "diverged: at epoch 2; good only at epoch 1; least FCD at epoch 1"),
+        ("dd", "diverged: at epoch 2; never good"),
+        ("mw", "collapsed within classes: at epoch 2; never good; least FCD at epoch 1"),
+    ],
+)
+def test_a_line_of_the_last_epoch(course, summary):
+    assert verdict(range(1, len(course) + 1), [EPOCH[c] for c in course], LIMITS).summary == summary
+
+
+def test_a_line_is_short_whatever_is_wrong():
+    """With every aspect, and good epochs here and there, at numbers of four digits."""
+    all_wrong = REAL | {"fcd": 9.0, "artefacts": 0.2, "realism": 0.32, "sharpness": 0.6, "knn_recall": 0.6,
+                        "least_recall": 0.3, "duplicates": 0.2, "class_distance": 0.2, "rarest_class": 0.1,
+                        "copies": 0.2}  # fmt: skip
+    scores = [*[EPOCH["g"], EPOCH["n"]] * 2, all_wrong]
+    found = verdict([1000, 2000, 3000, 4000, 5000], scores, LIMITS)
+    assert len(found.reasons[-1]) == len(ASPECTS)
+    assert found.summary == (
+        "not good: far from the data by FCD, artefacts and 8 more; good only at 2 epochs; least FCD at epoch 1000"
+    )
+
+
+def test_an_fcd_of_fewer_samples_says_of_how_many():
+    """The job's own table has one of more."""
+    result = verdict([1], [EPOCH["l"]], LIMITS, 2000)
+    assert "least bad at epoch 1 (FCD of 2,000 images 9, floor 0.3" in result.sentence
+    assert "| fcd (n = 2,000) | kid |" in table([1], [EPOCH["l"]], LIMITS, 2000).splitlines()[0]
+    assert "| fcd (n = 2,000) | at most 6.0 |" in limits_table(LIMITS, 2000)
+    assert "| fcd (n = 500) |" in failures_table(measured()["failures"], LIMITS, 500).splitlines()[0]
+
+
 def test_epochs_keep_their_numbers_and_their_reasons():
     result = verdict([5, 10, 15, 25, 40], [EPOCH[c] for c in "nfgdg"], LIMITS)
     assert result.sentence.startswith(
-        "failed at epochs 5 (noise) and 25 (diverged); not good at epoch 10 (artefacts, a rare class); good at epoch 40"
+        "noise at epoch 5; diverged at epoch 25; not good at epoch 10 (artefacts, a rare class); good at epoch 40"
     )
     assert result.labels == ["noise", "not good", "good", "diverged", "good"]
     assert result.reasons[1:] == [["artefacts", "a rare class"], [], [], []]

@@ -12,11 +12,12 @@ from callbacks.drawing.loss_charts import losses_figure, plain_history
 from callbacks.drawing.output import save_png
 from callbacks.drawing.plane_page import judged, page_of
 from callbacks.drawing.plane_pictures import LAYERS, overview_figure, panel_figure, require_layers, save_animation
+from callbacks.drawing.plane_scores import main_scores
 from callbacks.fitted import Fitted
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.plane_view import FINAL, PlaneView, final_scores
 from datamodules.checks import require_whole
-from metrics.convergence import SCORES, Convergence
+from metrics.advice import SCORES
 from metrics.plane_yardstick import PAIRED
 
 SHOWN = (
@@ -35,11 +36,11 @@ class PlaneResult(Analysis):
 
     The outcome has as metrics ``kl``, ``js`` in bits, ``w1``, those of :class:`metrics.plane_yardstick.Parts`, and
     ``modes`` of distributions that have some; with ``_floor`` and ``_floor_sd`` the mean and standard deviation of
-    those of points of the distribution itself, and with ``_limit`` what counts as near; the ``statement`` and the
-    state of ``convergence``; ``page.html``, ``view.gif``, ``panel.png``, ``report.md``, ``history.json``.
+    those of points of the distribution itself, and with ``_limit`` what counts as near; the ``statement``, its
+    ``summary`` in a line, and the state of ``convergence``; ``page.html``, ``view.gif``, ``panel.png``, ``report.md``,
+    ``history.json``.
 
-    The verdict is the fit's, by frames and points that it kept; with as many points as are the default here, the
-    metrics are of those too.
+    The verdict is by the frames that the fit kept and, of its end, by the same points as the metrics.
     """
 
     headline = dict.fromkeys(SHOWN, "number")
@@ -56,30 +57,32 @@ class PlaneResult(Analysis):
     def run(self, fitted: Fitted) -> Outcome:
         start = time.perf_counter()
         view, history = fitted.observed(PlaneView), plain_history(fitted.observed(LossHistory))
-        kept = view.get("final") if (self.points, self.paired) == FINAL else None
-        metrics = self._named(kept) if kept else self._scores(fitted)
+        final = view.get("final") if (self.points, self.paired) == FINAL else None
+        final = final or self._scored(fitted)
+        metrics = self._named(final)
         seconds = time.perf_counter() - start
-        found = judged(view, history)
-        facts = {"statement": found.sentence, "convergence": {"state": found.state, "since": found.since}}
+        found = judged(view | {"final": final}, history)
+        facts = {"statement": found.sentence, "summary": found.summary}
+        facts["convergence"] = {"state": found.state, "since": found.since}
         figures = {
-            "view": overview_figure(view, self.layers, found.sentence),
+            "view": overview_figure(view, self.layers, found.summary),
             "losses": losses_figure({"": history}),
         }
         artefacts = {
-            "history.json": history,
-            "page.html": page_of(view, history, fitted.name, found.sentence),
+            "history.json": history | {"scores": main_scores(view)},
+            "page.html": page_of(view, history, fitted.name, found, fitted.settings),
             "view.gif": partial(save_animation, view, self.layers),
             "panel.png": partial(save_png, panel_figure(view, self.layers)),
-            "report.md": _report(metrics, found, self.points, self.paired),
+            "report.md": _report(metrics, found.summary, found.sentence, self.points, self.paired),
         }
         return Outcome(metrics, facts, figures, artefacts, seconds)
 
     def reload(self, fitted: Fitted, stored: Callable[[str], dict[str, np.ndarray]]) -> dict[str, float]:
         """Scores the generators anew."""
-        return self._scores(fitted)
+        return self._named(self._scored(fitted))
 
-    def _scores(self, fitted: Fitted) -> dict[str, float]:
-        return self._named(final_scores(fitted.model, fitted.datamodule.distribution, self.points, self.paired))
+    def _scored(self, fitted: Fitted) -> dict[str, dict]:
+        return final_scores(fitted.model, fitted.datamodule.distribution, self.points, self.paired)
 
     @staticmethod
     def _named(found: dict[str, dict]) -> dict[str, float]:
@@ -91,7 +94,7 @@ class PlaneResult(Analysis):
         return metrics
 
 
-def _report(m: dict, found: Convergence, points: int, paired: int) -> str:
+def _report(m: dict, summary: str, sentence: str, points: int, paired: int) -> str:
     """The job's part of a sweep's ``results.md``; pictures by their names in the job's folder."""
     names = [name for name in ("kl", *SCORES) if name in m]
     rows = {
@@ -107,7 +110,9 @@ def _report(m: dict, found: Convergence, points: int, paired: int) -> str:
         return "" if math.isnan(value) else f"{value:.0f}" if name.startswith("modes") else f"{value:.4f}"
 
     lines = [
-        f"**{found.sentence[0].upper()}{found.sentence[1:].rstrip('.')}.**",
+        f"**{summary[0].upper()}{summary[1:]}.**",
+        "",
+        f"{sentence[0].upper()}{sentence[1:]}.",
         "",
         f"KL and JS in bits on 30x30 cells, of {points:,} points; exact Wasserstein-1 of {PAIRED} pairs, the mean over "
         f"{paired:,}. The other scores are of parts, modes or stretches of a curve.",

@@ -9,14 +9,14 @@ import pytorch_lightning as pl
 import torch
 
 from callbacks.analyses.base import Analysis, Outcome
-from callbacks.drawing.loss_charts import losses_figure, plain_history
+from callbacks.drawing.loss_charts import fcd_chart, losses_figure, plain_history
 from callbacks.fitted import Fitted
 from callbacks.observers.epoch_scores import NAMES, EpochScores, Yardstick, best_epoch
 from callbacks.observers.loss_history import LossHistory
 from datamodules.checks import require_whole
 from datamodules.images import to_unit_range
 from metrics.limits import Limits, limits_table, score_figure
-from metrics.verdict import failures_table, table, verdict
+from metrics.verdict import Verdict, failures_table, table, verdict
 
 SHOWN = ("fcd", "fcd_floor", "fcd_best", "kid", "class_distance", "knn_precision", "knn_recall", "coverage")
 PICTURES = ("losses", "samples", "strip", "nearest", "interpolations")  # of the report, in its order
@@ -33,8 +33,8 @@ class SampleQuality(Analysis):
         samples: generated images, compared with as many test images.
         scorer: the data set's scorer network.
 
-    The outcome has the scores as metrics; the ``statement`` on the epochs and the ``verdict`` on each; ``report.md``,
-    ``history.json`` and the fit's pictures.
+    The outcome has the scores as metrics; the ``statement`` on the epochs, its ``summary`` in a line, and the
+    ``verdict`` on each; ``report.md``, ``history.json`` and the fit's pictures.
     """
 
     headline = dict.fromkeys(SHOWN, "number")
@@ -55,9 +55,10 @@ class SampleQuality(Analysis):
         limits = Limits.of(kept)
         epochs = [entry["epoch"] for entry in kept["epochs"]]
         averaged = [entry["averaged"] for entry in kept["epochs"]]
-        judged = verdict(epochs, averaged, limits)
+        judged = verdict(epochs, averaged, limits, of := kept["samples"])
         facts = {
             "statement": judged.sentence,
+            "summary": judged.summary,
             "verdict": {
                 "labels": dict(zip(epochs, judged.labels, strict=True)),
                 "reasons": dict(zip(epochs, judged.reasons, strict=True)),
@@ -67,9 +68,9 @@ class SampleQuality(Analysis):
         }
         pictures = {path.name: path for path in fitted.files("pictures/*")}
         shown = [name for name in PICTURES if name == "losses" or f"{name}.png" in pictures]
-        tables = limits_table(limits), table(epochs, averaged, limits), failures_table(kept["failures"], limits)
-        report = _report(metrics, judged.sentence, *tables, kept["samples"], shown)
-        artefacts = {"report.md": report, "history.json": history} | pictures
+        tables = limits_table(limits, of), table(epochs, averaged, limits, of)
+        report = _report(metrics, judged, *tables, failures_table(kept["failures"], limits, of), of, shown)
+        artefacts = {"report.md": report, "history.json": history | {"scores": [fcd_chart(kept)]}} | pictures
         return Outcome(metrics, facts, {"losses": losses_figure({"": history})}, artefacts, seconds)
 
     def reload(self, fitted: Fitted, stored: Callable[[str], dict[str, np.ndarray]]) -> dict[str, float]:
@@ -109,7 +110,7 @@ def _as_arrays(metrics: dict[str, float]) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in metrics.items()}
 
 
-def _report(m: dict, sentence: str, limits: str, epochs: str, spoiled: str, samples: int, shown: list[str]) -> str:
+def _report(m: dict, judged: Verdict, limits: str, epochs: str, spoiled: str, samples: int, shown: list[str]) -> str:
     """The job's part of a sweep's ``results.md``; pictures by their names in the job's folder."""
     suffixes = {"averaged": "", "raw": "_raw", "best epoch, averaged": "_best", "floor: training images": "_floor"}
     columns = [name for name in NAMES if name != "kid_std"]
@@ -119,16 +120,18 @@ def _report(m: dict, sentence: str, limits: str, epochs: str, spoiled: str, samp
         return score_figure(name, m[name + end]) + error
 
     lines = [
-        f"**{sentence[0].upper()}{sentence[1:]}.**",
+        f"**{judged.summary[0].upper()}{judged.summary[1:]}.**",
         "",
-        f"Against {m['scored_images']} test images, by a scorer that classifies {100 * m['scorer_accuracy']:.2f} % of "
-        "the test set rightly; training images are copies of themselves:",
+        f"{judged.sentence[0].upper()}{judged.sentence[1:]}.",
+        "",
+        f"Against {m['scored_images']:,} test images, by a scorer that classifies {100 * m['scorer_accuracy']:.2f} % "
+        "of the test set rightly; training images are copies of themselves:",
         "",
         f"| generator | {' | '.join(columns)} |",
         "|---" * (1 + len(columns)) + "|",
         *(f"| {name} | {' | '.join(cell(n, end) for n in columns)} |" for name, end in suffixes.items()),
         "",
-        f"An epoch is good where the averaged generator's samples, compared with {samples} held-out images, are in "
+        f"An epoch is good where the averaged generator's samples, compared with {samples:,} held-out images, are in "
         "every aspect as good as real images that were spoiled a little:",
         "",
         limits,

@@ -20,6 +20,7 @@ from latent_lab.storage import write_json
 from latent_lab.targets import ROOT
 from latent_lab.written_plan import Task
 
+LINES = 10  # of a fit, off a terminal
 REFRESH = 1.0  # seconds between two looks at how the workers are getting on
 GRACE = 1.5  # seconds that workers have to write down that they were told to stop; checkpoints are whole at any moment
 
@@ -48,7 +49,7 @@ class Pool:
         self.heard: queue.Queue[tuple[Worker, str | None]] = queue.Queue()
         self.workers: dict[int, Worker] = {}
         self.console = Console(highlight=False, soft_wrap=True)
-        self.told: dict[int, int] = {}  # of each task, the epoch that a line was written of
+        self.told: dict[int, int] = {}  # of each task, the tenth of its fit that a line was written of
 
     def run(self) -> None:
         """Until all is done.
@@ -71,18 +72,19 @@ class Pool:
                 raise
 
     def _tell(self, live: Live) -> None:
-        """How all are getting on: a line each that is kept up to date, or off a terminal a line an epoch."""
+        """How all are getting on: a line each that is kept up to date, or off a terminal a line each tenth of a fit."""
         lines = []
         for worker in self.workers.values():
             status = written_plan.read_status(self.folder, worker.task.number) if worker.task else {}
             if status.get("epoch") and status["process"] == worker.process.pid:
                 line = f"[{worker.number + 1}] {progress.in_words(status)}"
                 lines.append(line)
-                if not self.console.is_terminal and self.told.get(worker.task.number) != status["epoch"]:
-                    self.told[worker.task.number] = status["epoch"]
+                tenth = int(status.get("share", 0) * LINES)
+                if not self.console.is_terminal and self.told.get(worker.task.number) != tenth:
+                    self.told[worker.task.number] = tenth
                     self._say(line)
         if self.console.is_terminal:
-            live.update(Text("\n".join(lines)), refresh=True)
+            live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False)
@@ -164,7 +166,6 @@ class Pool:
                 worker.process.kill()
                 worker.process.wait()
             self._written_down(worker)
-        self._say("stopped: nothing is lost, the same command goes on from the last epochs")
         signal.signal(signal.SIGINT, before)
 
     def _written_down(self, worker: Worker) -> None:
