@@ -172,6 +172,15 @@ class Fit:
         if self.record:
             self._mend()
 
+    @property
+    def damaged(self) -> bool:
+        """Whether what is there can't be read, nor is written again by the command."""
+        try:
+            self.check()
+        except DamagedFile:
+            return True
+        return False
+
     def _mend(self) -> None:
         try:
             read_identity(self.folder, FRESH)
@@ -237,7 +246,9 @@ class Fit:
         for path in self.folder.parent.glob(f"{self.label}-????????/identity.json"):
             if path.parent != self.folder:
                 with contextlib.suppress(DamagedFile):
-                    differing = differences(read_json(path, IDENTITY), self.identity)
+                    then = read_json(path, IDENTITY)
+                    configs = _config_beside(path, digest(then)), self.config
+                    differing = differences(then, self.identity, configs)
                     others.append((len(differing), -path.stat().st_mtime, path.parent.name, differing))
         if not others:
             return ""
@@ -255,6 +266,13 @@ class Fit:
                 return self.folder.rename(new_folder(self.folder.parent, f"{self.name}-replaced"))
         except Timeout:
             raise ValueError(f"fresh=true: {self.name} is being trained by another process") from None
+
+
+def _config_beside(identity: Path, of: str) -> dict:
+    """The configuration of another fit; empty where it can't be read."""
+    with contextlib.suppress(DamagedFile):
+        return read_yaml(identity.with_name("config.yaml"), of=of)
+    return {}
 
 
 def _said_in(owner: Path) -> str:

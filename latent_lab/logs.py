@@ -32,6 +32,9 @@ def logs_into(folder: Path, config: dict) -> Iterator[None]:
 
     root = logging.getLogger()
     if config:
+        for log in folder.glob("*.log"):
+            if log.is_fifo():
+                log.unlink()  # to open it would wait for somebody who reads it
         logging.config.dictConfig(placed(config))
         for handler in root.handlers:
             handler.addFilter(_made_visible)

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from latent_lab.checks import check_trainer
+from latent_lab.fit_files import drawn
 from latent_lab.folders import is_name
 from latent_lab.opened import OpenFit, stored_config
 from latent_lab.results import JOB_AGAIN, require_as_written
-from latent_lab.storage import load_arrays
+from latent_lab.storage import load_arrays, write_json
 from latent_lab.targets import build
 from latent_lab.training import configured, quiet, test_metrics
 
@@ -57,7 +58,9 @@ def drawn_again(folder: Path, data: str | None, tsne: bool) -> list[Path]:
         print(f"{folder.name}: is not trained to its end; drawn as it was after epoch {opened.checkpoint['epoch'] + 1}")
     if not drawing:
         raise ValueError(f"{folder}: none of its callbacks draws a picture")
-    return [file for observer in drawing for file in observer.redraw(opened)]
+    files = [file for observer in drawing for file in observer.redraw(opened)]
+    write_json(folder / "fit.json", opened.record | {"drawn": drawn(folder)})
+    return files
 
 
 def fit_folder(run: Path, name: str) -> Path:

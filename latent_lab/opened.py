@@ -13,10 +13,10 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from callbacks.analyses.base import Analysis
 from latent_lab.checkpoints import BEST, FRESH, LAST, Checkpoints, load_checkpoint, weights_digest
-from latent_lab.fit_files import AGAIN, read_identity, read_record
+from latent_lab.fit_files import AGAIN, PICTURES, read_identity, read_record
 from latent_lab.fits import describe, digest
 from latent_lab.sources import source_digests
-from latent_lab.storage import DamagedFile, damaged, load_arrays, read_yaml, save_arrays
+from latent_lab.storage import DamagedFile, checksum_of_file, damaged, load_arrays, read_yaml, save_arrays
 from latent_lab.targets import build, resolve, taken
 
 log = logging.getLogger("train")
@@ -58,6 +58,11 @@ class OpenFit:
             at = str(_first_path(self.config["dataset"]) or type(datamodule).__name__)
             raise ValueError(f"{self.name}: {at} holds other data now than it was trained on")
         return datamodule
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Of its model and its data as they were configured, by their full names; of files the names only."""
+        return _in_words({name: self.config[name] for name in ("model", "dataset")})
 
     @property
     def offers(self) -> dict:
@@ -187,8 +192,16 @@ class OpenFit:
         return arrays
 
     def files(self, pattern: str) -> list[Path]:
-        """The files in its folder that match, sorted."""
-        return sorted(self.folder.glob(pattern))
+        """The files in its folder that match, sorted; without a picture that is another than was drawn, and a warning
+        that says so."""
+        drawn, found = self.record.get("drawn", {}), []
+        for path in sorted(self.folder.glob(pattern)):
+            seal = drawn.get(path.name) if path.parent.name == PICTURES else None
+            if path.is_file() and seal in (None, checksum_of_file(path)):
+                found.append(path)
+            else:
+                log.warning(damaged(path, "it is not as it was drawn", f"evaluate.py fit={self.folder} draws it again"))
+        return found
 
 
 def stored_config(folder: Path, data: str | None = None, remedy: str = AGAIN, of: str = "") -> dict:
@@ -227,6 +240,19 @@ def require_kind(place: str, described, kind: type) -> None:
         raise ValueError(f"{place}: {described['_target_']} is no {kind.__name__}")
     if issubclass(cls, Checkpoint):
         raise ValueError(f"{place}: this project sees to checkpoints itself; leave it out")
+
+
+def _in_words(config: dict, prefix: str = "") -> dict[str, str]:
+    """Settings by their dotted names, a class by its own name in the place of its group."""
+    said = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            said |= _in_words(value, f"{prefix}{name}.")
+        elif name == "_target_":
+            said[prefix.rstrip(".")] = value.rpartition(".")[2]
+        elif name != "root" and value is not None:
+            said[f"{prefix}{name}"] = Path(value).name if name == "path" else str(value)
+    return said
 
 
 def device_of(accelerator: str) -> torch.device:

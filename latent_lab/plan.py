@@ -185,7 +185,8 @@ def plan(command: Command, folder: Path, here: bool = True) -> Plan:
         require_writable(outputs)
     fresh = command.jobs[0].config["fresh"]
     for unit in units:
-        if fresh and unit.jobs and here:  # else the name of the fit is known where it is trained
+        # elsewhere the name of the fit is known where it is trained
+        if fresh and here and (unit.jobs or unit.fit.damaged):
             if kept := unit.fit.set_aside():
                 print(f"fresh=true: what was fitted before lies in {kept}")
         else:

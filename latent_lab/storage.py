@@ -6,6 +6,7 @@ as its first line, arrays among their metadata. Files without one, of before, ar
 """
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -40,11 +41,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        if path.is_dir():  # which somebody put there
-            path.rename(new_folder(path.parent, f"{path.name}-set-aside"))
+        set_folder_aside(path)
         os.replace(temporary, path)
         if os.name == "posix":
             directory = os.open(path.parent, os.O_RDONLY)
@@ -58,6 +57,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def set_folder_aside(path: Path) -> None:
+    """Moves a folder that somebody put in a file's place to one beside it, ``<name>-set-aside``."""
+    if path.is_dir():
+        path.rename(new_folder(path.parent, f"{path.name}-set-aside"))
 
 
 def no_space(error: BaseException | None, folder: Path) -> NoSpace | None:
@@ -79,12 +84,6 @@ def _is_full(temporary: Path) -> NoSpace | None:
     except OSError as error:
         return no_space(error, temporary.parent)
     return None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def file_lock(path: Path):
@@ -122,6 +121,16 @@ def open_regular(path: Path) -> BinaryIO:
     if file is not None:
         file.close()
     raise OSError(errno.EINVAL, "no regular file", str(path))
+
+
+def checksum_of_file(path: Path) -> str:
+    """16 hexadecimal digits of SHA-256 of what a regular file holds.
+
+    Raises:
+        OSError: as :func:`open_regular`.
+    """
+    with open_regular(path) as content:
+        return hashlib.sha256(content.read()).hexdigest()[:16]
 
 
 def read_bytes(path: Path, remedy: str = "", bounded: bool = True) -> bytes:

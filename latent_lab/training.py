@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.profilers import AdvancedProfiler, PassThroughProfiler, PyTorchProfiler, SimpleProfiler
@@ -19,7 +18,8 @@ from pytorch_lightning.profilers import AdvancedProfiler, PassThroughProfiler, P
 from callbacks.analyses.base import Analysis
 from callbacks.observers.epoch_seed import EpochSeed
 from latent_lab.checkpoints import FRESH, AtomicCheckpointIO, Checkpoints, load_checkpoint, weights_digest
-from latent_lab.epoch_lines import EpochLines
+from latent_lab.epoch_lines import EpochLines, FitBar
+from latent_lab.fit_files import drawn
 from latent_lab.fits import Fit
 from latent_lab.folders import timestamp
 from latent_lab.opened import OpenFit, require_kind
@@ -28,7 +28,6 @@ from latent_lab.storage import DamagedFile, read_json, write_json
 from latent_lab.targets import build, resolve, taken
 
 log = logging.getLogger("train")
-BATCHES_PER_REFRESH = 20  # of the progress bar, which costs as much as a small step
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 NOTHING = contextlib.nullcontext()
 COUNTS = ("active_units", "_samples", "_images")  # so end the names of whole numbers: Lightning logs floats only
@@ -118,7 +117,7 @@ def _train_here(
         model.compile()
     callbacks = [build(c, fit_folder=fit.folder, **required) for c in configured(config, "observers")]
     if config["trainer"]["enable_progress_bar"] is not False:
-        callbacks.append(TQDMProgressBar(refresh_rate=BATCHES_PER_REFRESH) if on_a_terminal() else EpochLines())
+        callbacks.append(FitBar() if on_a_terminal() else EpochLines())
     chooser = next((callback for callback in callbacks if hasattr(callback, "score")), None)
     checkpoints = Checkpoints(fit.folder, chooser, fit.digest)
     callbacks = [EpochSeed(config["seed"]), *callbacks, *observers, checkpoints]
@@ -126,7 +125,7 @@ def _train_here(
     more = {"logger": loggers, "profiler": Unprofiled()}
     if profiler := config["trainer"].get("profiler"):  # what it found is a file beside the checkpoints
         more["profiler"] = PROFILERS[profiler](dirpath=fit.folder, filename="profile")
-    settings = config["trainer"] | {"enable_progress_bar": config["trainer"]["enable_progress_bar"] and on_a_terminal()}
+    settings = config["trainer"] | {"enable_progress_bar": False}
     trainer = make_trainer(settings, fit.folder, callbacks, settings["devices"], **more)
     if trainer.strategy.root_device.type == "cpu":
         # Lightning has torch look for GPUs by loading NVIDIA's library, and an optimizer looks at each of its steps
@@ -144,6 +143,7 @@ def _train_here(
         updates=last["global_step"], weights=weights_digest(last["state_dict"]), device=str(model.device),
         precision=config["trainer"]["precision"], continued=resume_step is not None,
         images_per_second=None if resume_step is not None else round(images / seconds),
+        drawn=drawn(fit.folder),
     )  # fmt: skip
 
 

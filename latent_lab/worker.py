@@ -76,7 +76,7 @@ def _built(folder: Path, tasks, task, unit):
     planner = Planner(decide, given, here=not task.first)
     for job, place in unit.jobs[task.first : task.end] or unit.jobs[:1]:
         built = planner.add(_without_bars(job), None if place is None else folder / place)
-    if tasks.fresh and built.jobs:
+    if tasks.fresh and (built.jobs or built.fit.damaged):
         key = f"set aside for the plan of {tasks.written}: {built.fit.name}"
         written_plan.decided(folder, key, lambda: str(built.fit.set_aside()))
     return built

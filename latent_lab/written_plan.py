@@ -24,6 +24,7 @@ from latent_lab.storage import (
     open_regular,
     read_json,
     sealed,
+    set_folder_aside,
     unsealed,
     write_json,
     write_text,
@@ -105,6 +106,7 @@ def write(plan, folder: Path, logging: dict, jobs_per_task: int | None = None, f
     """
     target = folder / FOLDER
     for old in (*(target / "status").iterdir(), target / "slurm.json"):
+        set_folder_aside(old)
         old.unlink(missing_ok=True)
     spans: list[list[tuple[int, int, int]]] = [[], [], []]
     lines = []
@@ -132,6 +134,13 @@ def read_tasks(folder: Path) -> Tasks:
 def read_places(folder: Path) -> list[list[str]]:
     """The folders of the jobs of each unit."""
     return [[place for place in unit["folders"] if place is not None] for unit in _units(folder)]
+
+
+def read_settings(folder: Path) -> Iterator[dict]:
+    """What the command named of each job that has a result."""
+    for unit in _units(folder):
+        jobs = zip(unit["jobs"], unit["folders"], strict=True)
+        yield from (job["settings"] for job, place in jobs if place is not None)
 
 
 def read_unit(folder: Path, index: int) -> WrittenUnit:

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import DIGITS, ROOT, environment, fit_of, run, trained
+from commands import DIGITS, IMAGES, ROOT, environment, fit_of, run, trained
 
 from conftest import results
 
+SHEETS = (*(word for word in IMAGES if "sheets" not in word), "logger=none", "trainer.max_epochs=2")
 SWEEP = ("-m", *DIGITS, "logger=none", "trainer.max_epochs=1", "n_labels=50,100", "sweep=s")
 
 
@@ -161,6 +162,14 @@ def test_a_damaged_plan_is_written_again(sweep, name):
     assert "damaged or unreadable" not in run("evaluate", f"sweep={sweep.folder}").out
 
 
+def test_nobody_waits_for_a_pipe_in_a_logs_place(sweep):
+    log = sweep.jobs[0] / "train.log"
+    log.unlink()
+    os.mkfifo(log)
+    sweep.train()
+    assert log.is_file() and "finished before" in log.read_text()
+
+
 def test_a_fit_that_lost_what_it_was_begun_by_is_not_continued(sweep):
     from latent_lab.opened import OpenFit
 
@@ -173,8 +182,79 @@ def test_a_fit_that_lost_what_it_was_begun_by_is_not_continued(sweep):
         OpenFit(sweep.fit)
 
 
+def test_a_folder_in_the_place_of_a_tasks_status_is_set_aside(sweep):
+    file = next((sweep.folder / "plan" / "status").glob("*.json"))
+    file.unlink()
+    file.mkdir()
+    sweep.train()
+    assert file.with_name(f"{file.name}-set-aside").is_dir()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A DCGAN that drew a sheet an epoch, and the scorer it required."""
+    outputs = tmp_path_factory.mktemp("drawn")
+    trained(outputs, *SHEETS)
+    return outputs
+
+
+@pytest.fixture
+def sheets(drawn, tmp_path):
+    """A copy of it, the folder of the fit."""
+    shutil.copytree(drawn, tmp_path / "outputs")
+    return next(tmp_path.glob("outputs/fits/dcgan-*"))
+
+
+def train_again(fit: Path, *more: str) -> str:
+    said = run("train", *SHEETS, *more, f"paths.outputs={fit.parent.parent}")
+    assert said.code == 0, said.text
+    return said.text
+
+
+def test_a_fits_picture_that_is_another_is_not_taken_for_the_jobs(sheets):
+    """A pipe, which nobody waits for, and a sheet of other samples; drawn again, they are as they were."""
+    pictures = sheets / "pictures"
+    kept = {path.name: path.read_bytes() for path in pictures.iterdir()}
+    (pictures / "samples.png").unlink()
+    os.mkfifo(pictures / "samples.png")
+    shutil.copy(pictures / "samples_raw.png", pictures / "nearest.png")
+    said = train_again(sheets)
+    for name in ("samples.png", "nearest.png"):
+        assert f"{pictures / name}: damaged or unreadable (it is not as it was drawn); evaluate.py fit={sheets}" in said
+    job = max(sheets.parent.parent.glob("runs/*"), key=lambda path: path.stat().st_mtime)
+    assert (job / "strip.png").exists() and not (job / "samples.png").exists() and not (job / "nearest.png").exists()
+    again = run("evaluate", f"fit={sheets}")
+    assert again.code == 0 and {path.name: path.read_bytes() for path in pictures.iterdir()} == kept, again.text
+    assert "damaged" not in train_again(sheets)
+
+
+def test_a_damaged_sheet_of_an_epoch_is_named_and_can_be_done_without(sheets):
+    sheet = next((sheets / "epochs").glob("*.png"))
+    sheet.write_bytes(sheet.read_bytes()[:200])
+    said = run("evaluate", f"fit={sheets}")
+    assert (said.code, said.err.count("\n")) == (2, 1), said.text
+    assert f"{sheet}: damaged or unreadable (" in said.err and "remove it, and all is drawn without it" in said.err
+    sheet.unlink()
+    assert run("evaluate", f"fit={sheets}").code == 0
+
+
+def test_a_damaged_fit_that_is_required_is_trained_anew_by_what_the_line_says(sheets):
+    """``fresh=true`` is said of the fits of the jobs, and of those that they require where these can't be read."""
+    (metrics,) = (result["metrics"] for result in results(sheets.parent.parent).values())
+    (scorer,) = sheets.parent.glob("scorer-*")
+    flip(scorer / "last.ckpt")
+    said = run("train", *SHEETS, f"paths.outputs={sheets.parent.parent}")
+    assert (said.code, said.err.count("\n")) == (2, 1), said.text
+    assert f"{scorer / 'last.ckpt'}: damaged checkpoint (" in said.err and "fresh=true sets it aside" in said.err
+    assert f"fit {scorer.name}: trains anew" in train_again(sheets, "fresh=true")
+    assert [result["metrics"] for result in results(sheets.parent.parent).values()] == [metrics] * 2
+    assert f"fit {scorer.name}: trains anew" not in train_again(sheets, "fresh=true")  # it is whole
+
+
 @pytest.mark.slow
-def test_copies_damaged_at_random_end_well():
-    command = [sys.executable, "benchmarks/damage.py", "5", "--first", "1000"]
+@pytest.mark.parametrize("words", ["damage.py 5 --first 1000", "damage.py 3 --experiment images", "kills.py 6"])
+def test_damaged_copies_and_kills_at_random_moments_end_well(words):
+    program, *options = words.split()
+    command = [sys.executable, f"benchmarks/{program}", *options]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

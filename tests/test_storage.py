@@ -162,7 +162,7 @@ def test_what_is_read_of_a_text_is_bounded(tmp_path, monkeypatch, read):
     (tmp_path / "huge").write_bytes(b"{" + b" " * (2 << 20) + b"}")
     with pytest.raises(DamagedFile, match="huge: damaged or unreadable .more than 1 MiB"):
         read(tmp_path / "huge")
-    (tmp_path / "deep").write_bytes(b"[" * 100_000)
+    (tmp_path / "deep").write_bytes(b"[" * 100_000 + b"]" * 100_000)
     with pytest.raises(DamagedFile, match="deep: damaged or unreadable"):
         read(tmp_path / "deep")
 
@@ -221,3 +221,10 @@ SHAPES = [
 @pytest.mark.parametrize(("content", "shape", "wrong"), SHAPES)
 def test_the_first_thing_that_is_of_another_shape_is_named(content, shape, wrong):
     assert mismatch(content, shape) == wrong
+
+
+def test_a_folder_in_a_files_place_is_set_aside(tmp_path):
+    (tmp_path / "a.json" / "of somebody").mkdir(parents=True)
+    write_json(tmp_path / "a.json", {"n": 1})
+    assert read_json(tmp_path / "a.json") == {"n": 1}
+    assert (tmp_path / "a.json-set-aside" / "of somebody").is_dir()
