@@ -110,7 +110,7 @@ def test_evaluate_reproduces_a_run_and_redraws_a_fit(command, outputs):
         picture.unlink()
     code, out, _ = command("evaluate", f"fit={fit}")
     assert code == 0
-    expected = {"reconstructions", "prior_samples", "interpolations", "codes", "kl_per_dimension"}
+    expected = {"reconstructions", "samples", "prior_samples", "interpolations", "codes", "kl_per_dimension"}
     assert {p.stem for p in (fit / "pictures").iterdir()} == expected
 
     # what TensorBoard shows: curves of the fit, the job's final metrics, no placeholder of hparams
