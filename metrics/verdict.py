@@ -52,7 +52,7 @@ class Verdict:
 
     Attributes:
         labels: of each scored epoch.
-        reasons: of each, the words of what is not good; none of one that is good or diverged.
+        reasons: of each, the words of what is not good; none of one that is good.
         best: the epoch of least FCD, which is the one that ``best.ckpt`` is of, good or not; ``None`` if all diverged.
         good_from: the first epoch from which on every scored one is good, or ``None``.
         sentence: the same in words.
@@ -68,9 +68,9 @@ class Verdict:
 
 
 def reasons(scores: dict[str, float], limits: Limits) -> list[str]:
-    """The words of the aspects that fail; none of scores that are not finite."""
-    if not _finite(scores):
-        return []
+    """The words of the aspects that fail; of scores that are not finite, what of it is lost."""
+    if lost := _lost(scores, limits):
+        return [f"{lost} not finite"]
     return [
         a.words
         for a in ASPECTS
@@ -80,7 +80,7 @@ def reasons(scores: dict[str, float], limits: Limits) -> list[str]:
 
 def label(scores: dict[str, float], limits: Limits) -> str:
     """The label of one epoch. Losses may stand among the scores, by any other name, and must be finite too."""
-    if not _finite(scores):
+    if _lost(scores, limits):
         return DIVERGED
     floor, wrong = limits.floor, reasons(scores, limits)
     like_data = scores["realism"] >= LOOKS_LIKE_DATA * floor["realism"]
@@ -116,7 +116,7 @@ def verdict(
     finite = [i for i, name in enumerate(labels) if name != DIVERGED]
     least = min(finite, key=lambda i: scores[i]["fcd"], default=None)
     good = _goodness(epochs, labels, first)
-    parts = [*_broken(epochs, labels), *_shortcomings(epochs, labels, wrong), good]
+    parts = [*_broken(epochs, labels, wrong), *_shortcomings(epochs, labels, wrong), good]
     parts.append(
         _bestness(epochs, labels, wrong, scores, least, limits, f"FCD of {samples:,} images" if samples else "FCD")
     )
@@ -133,7 +133,8 @@ def _in_short(labels: list[str], wrong: list[list[str]], epochs: list[int], good
         more = f" and {len(wrong[-1]) - MOST_WORDS} more" * (len(wrong[-1]) > MOST_WORDS)
         parts = [", ".join(wrong[-1][:MOST_WORDS]) + more, good]
     elif labels[-1] != GOOD:
-        parts = [f"at epoch {epochs[-1]}", good]
+        lost = f" ({', '.join(wrong[-1])})" if labels[-1] == DIVERGED else ""
+        parts = [f"at epoch {epochs[-1]}{lost}", good]
     least = [f"least FCD at epoch {best}"] if best is not None and len(epochs) > 1 else []
     return f"{labels[-1]}: {'; '.join([*parts, *least])}"
 
@@ -158,15 +159,17 @@ def scores_table(scores: dict[str, dict[str, float]], limits: Limits) -> str:
     return _markdown("images", list(scores.items()), limits)
 
 
-def _finite(scores: dict[str, float]) -> bool:
-    return all(math.isfinite(value) for value in scores.values())
+def _lost(scores: dict[str, float], limits: Limits) -> str:
+    """What of an epoch is not finite: its images, which then have no score, or a loss by its name."""
+    lost = [name for name, value in scores.items() if not math.isfinite(value)]
+    return " and ".join(dict.fromkeys("images" if name in limits.floor else name.replace("_", " ") for name in lost))
 
 
 def _markdown(first: str, rows: list[tuple[str, dict[str, float]]], limits: Limits, samples: int | None = None) -> str:
     lines = [[first, "label", *(name_of(column, samples) for column in COLUMNS)], [":--"] * 2 + ["--:"] * len(COLUMNS)]
     for name, s in [("floor: real images", limits.floor), *rows]:
         called = "" if s is limits.floor else label(s, limits)
-        if called == NOT_GOOD:
+        if called in (NOT_GOOD, DIVERGED):
             called += f": {', '.join(reasons(s, limits))}"
         cells = [
             score_figure(c, s[c]) + (f" ± {score_figure('kid_std', s['kid_std'])}" if c == "kid" else "")
@@ -176,17 +179,19 @@ def _markdown(first: str, rows: list[tuple[str, dict[str, float]]], limits: Limi
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _broken(epochs: list[int], labels: list[str]) -> list[str]:
-    """Where it is broken, and how: "noise at epochs 1-3", "collapsed at epoch 17", "diverged from epoch 20 on"."""
+def _broken(epochs: list[int], labels: list[str], wrong: list[list[str]]) -> list[str]:
+    """Where it is broken, and how: "noise at epochs 1-3", "diverged from epoch 20 on (critic loss not finite)"."""
     end = len(labels)
     while end and labels[end - 1] == DIVERGED:
         end -= 1
     parts = []
     for name in sorted(set(labels[:end]) & set(BROKEN), key=labels.index):
         at = [i for i in range(end) if labels[i] == name]
-        parts.append(f"{name} at epoch{'s' * (len(at) > 1)} {_ranges(epochs, at)}")
+        lost = f" ({', '.join(dict.fromkeys(words for i in at for words in wrong[i]))})" if name == DIVERGED else ""
+        parts.append(f"{name} at epoch{'s' * (len(at) > 1)} {_ranges(epochs, at)}{lost}")
     if end < len(labels):
-        parts.append(f"diverged {'at' if len(labels) == 1 else 'from'} epoch {epochs[end]}{' on' * (len(labels) > 1)}")
+        when = f"from epoch {epochs[end]} on" if len(labels) > 1 else f"at epoch {epochs[end]}"
+        parts.append(f"diverged {when} ({', '.join(wrong[end])})")
     return parts
 
 

@@ -153,7 +153,14 @@ def test_of_signals_in_quick_succession_the_first_counts(handlers, monkeypatch):
     signal.raise_signal(signal.SIGINT)  # nor does one while the process ends
 
 
-def test_a_signal_that_comes_while_a_lock_is_taken_waits_for_its_end(handlers):
+@contextlib.contextmanager
+def as_a_worker():
+    stopping.heed()
+    yield
+
+
+@pytest.mark.parametrize(("heeding", "error"), [(stopping.heeded, KeyboardInterrupt), (as_a_worker, SystemExit)])
+def test_a_signal_that_comes_while_a_lock_is_taken_waits_for_its_end(handlers, heeding, error):
     """As TensorBoard's, whose writer would wait for ever for what was not put into its queue."""
     took: list[float] = []
 
@@ -167,7 +174,7 @@ def test_a_signal_that_comes_while_a_lock_is_taken_waits_for_its_end(handlers):
             super()._put(item)
 
     waiting = Slow()
-    with pytest.raises(KeyboardInterrupt), stopping.heeded():
+    with pytest.raises(error), heeding():
         waiting.put(1)
         time.sleep(5)
     assert took[0] >= 0.1 and waiting.get(timeout=1) == 1

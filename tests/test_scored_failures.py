@@ -205,4 +205,4 @@ def test_ugly_images_of_all_kinds_are_not_good_and_not_collapsed(digits, odd):
 def test_a_non_finite_image_has_diverged(digits):
     images = digits.tried.images.clone()
     images[3, 0, 0, 0] = math.nan
-    assert digits(images) == ("diverged", [])
+    assert digits(images) == ("diverged", ["images not finite"])

@@ -173,7 +173,7 @@ def test_where_failures_begin(change, expected):
               "least bad at epoch 1 (FCD 9, floor 0.3, good up to 6: far from the data by FCD, unrealistic)", 1, None),
         ("n", "noise at epoch 1; never good; "
               "least bad at epoch 1 (FCD 80, floor 0.3, good up to 6: noise)", 1, None),
-        ("d", "diverged at epoch 1; never good; no epoch has finite scores", None, None),
+        ("d", "diverged at epoch 1 (images not finite); never good; no epoch has finite scores", None, None),
         ("ggg", "good from epoch 1 on; best at epoch 1 (FCD 4.1, floor 0.3)", 1, 1),
         ("nnnllgg", "noise at epochs 1-3; not good at epochs 4-5 (far from the data by FCD, unrealistic); "
                     "good from epoch 6 on; best at epoch 6 (FCD 4.1, floor 0.3)", 6, 6),
@@ -184,10 +184,11 @@ def test_where_failures_begin(change, expected):
                 "best at epoch 3 (FCD 4.1, floor 0.3)", 3, 3),
         ("ngc", "noise at epoch 1; collapsed at epoch 3; good only at epoch 2; best at epoch 2 "
                 "(FCD 4.1, floor 0.3)", 2, None),
-        ("gddd", "diverged from epoch 2 on; good only at epoch 1; best at epoch 1 (FCD 4.1, floor 0.3)", 1, None),
-        ("ndgd", "noise at epoch 1; diverged at epoch 2; diverged from epoch 4 on; good only at epoch 3; "
-                 "best at epoch 3 (FCD 4.1, floor 0.3)", 3, None),
-        ("ddd", "diverged from epoch 1 on; never good; no epoch has finite scores", None, None),
+        ("gddd", "diverged from epoch 2 on (images not finite); good only at epoch 1; best at epoch 1 "
+                 "(FCD 4.1, floor 0.3)", 1, None),
+        ("ndgd", "noise at epoch 1; diverged at epoch 2 (images not finite); diverged from epoch 4 on (images not "
+                 "finite); good only at epoch 3; best at epoch 3 (FCD 4.1, floor 0.3)", 3, None),
+        ("ddd", "diverged from epoch 1 on (images not finite); never good; no epoch has finite scores", None, None),
         # the least FCD is the best, also where it is not good
         ("fgg", "not good at epoch 1 (artefacts, a rare class); good from epoch 2 on; best FCD at epoch "
                 "1 (FCD 3.8, floor 0.3), which is not good (artefacts, a rare class); the least of good ones at epoch "
@@ -212,8 +213,8 @@ def test_sentences(course, sentence, best, good_from):
         ("nlgg", "good: from epoch 3 on; least FCD at epoch 3"),
         ("nnl", "not good: far from the data by FCD, unrealistic; never good; least FCD at epoch 3"),
         ("gnc", "collapsed: at epoch 3; good only at epoch 1; least FCD at epoch 1"),
-        ("gd", "diverged: at epoch 2; good only at epoch 1; least FCD at epoch 1"),
-        ("dd", "diverged: at epoch 2; never good"),
+        ("gd", "diverged: at epoch 2 (images not finite); good only at epoch 1; least FCD at epoch 1"),
+        ("dd", "diverged: at epoch 2 (images not finite); never good"),
         ("mw", "collapsed within classes: at epoch 2; never good; least FCD at epoch 1"),
     ],
 )
@@ -243,13 +244,20 @@ def test_an_fcd_of_fewer_samples_says_of_how_many():
     assert "| fcd (n = 500) |" in failures_table(measured()["failures"], LIMITS, 500).splitlines()[0]
 
 
+def test_a_loss_that_is_lost_is_named():
+    scores = REAL | {"critic_loss": math.inf, "generator_loss": math.nan}
+    assert reasons(scores, LIMITS) == ["critic loss and generator loss not finite"]
+    assert verdict([3], [scores], LIMITS).summary.startswith("diverged: at epoch 3 (critic loss and generator loss not")
+
+
 def test_epochs_keep_their_numbers_and_their_reasons():
     result = verdict([5, 10, 15, 25, 40], [EPOCH[c] for c in "nfgdg"], LIMITS)
     assert result.sentence.startswith(
-        "noise at epoch 5; diverged at epoch 25; not good at epoch 10 (artefacts, a rare class); good at epoch 40"
+        "noise at epoch 5; diverged at epoch 25 (images not finite); not good at epoch 10 (artefacts, a rare class); "
+        "good at epoch 40"
     )
     assert result.labels == ["noise", "not good", "good", "diverged", "good"]
-    assert result.reasons[1:] == [["artefacts", "a rare class"], [], [], []]
+    assert result.reasons[1:] == [["artefacts", "a rare class"], [], ["images not finite"], []]
     assert "unrealistic" in result.reasons[0]
 
 
@@ -270,7 +278,7 @@ def test_table():
         "| 0.020 | 0.900 | 0.010 |\n"
         "| 3 | not good: far from the data by FCD, artefacts, a rare class | 1245.8 | 2308.1 ± 96.2 | 0.600 | 0.950 "
         "| 1.000 | 0.200 | 0.950 | 0.900 | 0.960 | 0.010 | 0.020 | 0.500 | 0.010 |\n"
-        f"| 12 | diverged | nan | nan ± nan |{' nan |' * 11}"
+        f"| 12 | diverged: images not finite | nan | nan ± nan |{' nan |' * 11}"
     )
 
 
