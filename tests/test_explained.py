@@ -217,6 +217,6 @@ def test_scores_of_a_fit_are_curves_of_its_report():
     fitted(view=view)
     found = score_curves({"scores": main_scores(view.state_dict())}, "words")
     assert [one["title"] for one in found] == [
-        "JS divergence from the data, bits (10,000 points)",
+        "JS divergence in bits (10,000 points)",
         "Wasserstein-1 distance (300 points)",
     ]

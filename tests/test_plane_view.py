@@ -237,7 +237,7 @@ def test_the_page_holds_the_frames_and_opens_without_a_network(kind, z_dim):
     assert data["title"] == "a <title>" and data["sentence"].count(". ") == 0 and "JS in bits" in data["statement"]
     assert (data["frames"][0]["manifold"] is None) == (z_dim == 3)
     titles = [chart["title"] for chart in data["charts"]]
-    assert "JS divergence from the data, bits (10,000 points)" in titles and "modes hit" in titles
+    assert "JS divergence in bits (10,000 points)" in titles and "modes hit" in titles
     bounds = state["bounds"]
     (chart,) = [chart for chart in data["charts"] if chart["title"] == "Wasserstein-1 distance (300 points)"]
     assert {bounds["w1"][0], bounds["w1"][2]} == set(chart["lines"].values())

@@ -200,7 +200,7 @@ def overview_figure(state: dict, layers: list[str], title: str) -> "Figure":
     """The last frame beside the scores over updates."""
     charts = score_series(state)
     rows = math.ceil(len(charts) / 2)
-    figure = _figure(14, 7.6)
+    figure = _figure(14, max(7.6, 2.3 * rows))
     left, right = figure.subfigures(1, 2, width_ratios=[6, 8])
     _explained(left, left.subplots(), state, -1, layers)
     for place, chart in zip(right.subplots(rows, 2, squeeze=False).flat, charts, strict=False):

@@ -11,7 +11,8 @@ if TYPE_CHECKING:  # matplotlib is imported where it draws
     from matplotlib.axes import Axes
 
 SERIES = {"generator": GENERATED, "its average": BLACK, "critic's estimate": REAL}  # of the charts, where so called
-JS, W1 = "JS divergence from the data, bits (10,000 points)", f"Wasserstein-1 distance ({PAIRED} points)"
+JS, W1 = "JS divergence in bits (10,000 points)", f"Wasserstein-1 distance ({PAIRED} points)"
+UNDER = 26  # points from a chart to its legend: the numbers and the name of its axis
 MORE_SERIES = (GREEN, PURPLE, GREY)
 
 
@@ -46,7 +47,7 @@ def score_series(state: dict) -> list[dict]:
             log=True,
         ),
         chart(
-            "KL divergence of the data from it, bits (10,000 points)",
+            "KL divergence of the data in bits (10,000 points)",
             {"kl": "generator", "kl_averaged": "its average"},
             {"floor": floor["kl"]},
             log=True,
@@ -75,6 +76,8 @@ def main_scores(state: dict) -> list[dict]:
 
 def draw_scores(axes: "Axes", chart: dict) -> None:
     """Scores over updates; what lines mean stands beneath, where it covers no curve."""
+    from matplotlib.transforms import ScaledTranslation
+
     free, styles = iter(MORE_SERIES), iter(("-", "--", "-."))
     for label, values in chart["series"].items():
         colour = SERIES.get(label) or next(free)
@@ -87,4 +90,6 @@ def draw_scores(axes: "Axes", chart: dict) -> None:
     axes.set_xlabel("updates", fontsize=8)
     axes.tick_params(which="both", labelsize=8)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False)
+    # in points: a share of the axes' height would lie upon their label where they are low
+    under = axes.transAxes + ScaledTranslation(0, -UNDER / 72, axes.get_figure(root=True).dpi_scale_trans)
+    axes.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=under, frameon=False)
