@@ -229,6 +229,23 @@ def test_a_login_node_without_gpus(no_slurm, tmp_path, monkeypatch):
         assert said.code == 2 and said.err.startswith("train.py: trainer") and said.err.count("\n") == 1, said.text
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_relative_folder_of_outputs_is_found_from_where_a_task_runs(no_slurm, tmp_path, monkeypatch, linked):
+    """As it is by default; also where the working directory is reached by a link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path / ("link" if linked else "real"))
+    words = ("-m", *DIGITS, "n_labels=50,100", "trainer.max_epochs=1", "logger=none", "paths.outputs=out", "sweep=s")
+    said = run("train", *words, "hydra/launcher=slurm", "hydra.launcher.gpus=0")
+    assert said.code == 0, said.text
+    sweep = tmp_path / "real" / "out" / "sweeps" / "s"
+    assert str(sweep) in (sweep / "plan" / "run.sh").read_text()
+    task = [sys.executable, "-m", "latent_lab.worker", str(sweep), "0"]
+    done = subprocess.run(task, cwd="/", env=environment() | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [result["status"] for result in results(sweep).values()] == ["ok", "ok"]
+
+
 def test_what_was_submitted_is_taken_back_where_the_rest_is_refused(no_slurm, tmp_path):
     sbatch = tmp_path / "bin" / "sbatch"
     sbatch.write_text(sbatch.read_text().replace("wc", "grep -q dependency $0.log && exit 1; wc").replace(

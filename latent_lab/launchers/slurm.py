@@ -106,10 +106,11 @@ class Slurm:
         """
         for unit in plan.units:
             self._require_gpus(unit.fit.config["trainer"])
-        folder = folder.resolve()
         fresh = any(unit.jobs and unit.jobs[0].config["fresh"] for unit in plan.units)
         with driven(folder):
+            # jobs are named from the folder as the command has it; tasks find it from wherever they run
             phases = written_plan.write(plan, folder, logging, self.settings["jobs_per_task"], fresh)
+            folder = folder.resolve()
             content = submit(folder, phases, self.settings)
         tasks = sum(len(array["tasks"]) for array in content["arrays"])
         ids = [array["id"] for array in content["arrays"]]
