@@ -49,19 +49,21 @@ def accuracy_figure(tables: list[Block]) -> "Figure | None":
         _scale(axes, block, quoted)
         _draw_heads(axes, block, marks, styles)
         _draw_published(axes, block, quoted)
-        axes.set_title(in_chart(block.dataset))
+        axes.set_title(in_chart(block.title))
     handles = _legend(heads, marks, styles, any(b.published for b in tables)) + _legend_of_bars(tables)
     figure.legend(handles=handles, loc="outside right center", fontsize=9, frameon=False)
     return figure
 
 
 def _scale(axes: "Axes", block: Block, quoted: list[Reference]) -> None:
-    """Both axes, wide enough for all points, with room for names at the left."""
+    """Both axes, wide enough for all points and their bars, with room for names at the left."""
     import numpy as np
 
     axes.set_yscale("function", functions=(_height, lambda height: 100 - 10 ** -np.asarray(height, float)))
-    means = [100 * cell.spread.mean for row in block.rows.values() for cell in row.values()]
-    points = [mean for mean in means if not math.isnan(mean)] + [float(r.figures[block.counts[0]][0]) for r in quoted]
+    spreads = [cell.spread for row in block.rows.values() for cell in row.values() if not math.isnan(cell.spread.mean)]
+    bars = [(100 * spread.mean, 100 * _deviation(spread)) for spread in spreads]
+    ends = [mean + sign * (0 if math.isnan(bar) else bar) for mean, bar in bars for sign in (-1, 1)]
+    points = ends + [float(mean) for r in quoted for n, (mean, _) in r.figures.items() if n in block.counts]
     low, high = (float(_height(value)) for value in (min(*points, FROM), max(points)))
     margin = 0.03 * (high - low) + 0.02
     bottom, top = 100 - 10 ** (margin - low), 100 - 10 ** (-margin - high)

@@ -30,7 +30,7 @@ def caption(block: Block, split: str) -> str:
     pooled = " (the former pooled over the seeds, the latter of the means over draws)" if len(block.over) > 1 else ""
     return (
         f"{split} accuracy in per cent on {block.dataset}, {of} in a cell unless it says otherwise; {spread}{pooled}. "
-        "Bold: the best mean of those that do not see the images they are scored on, and of those that do."
+        "Bold: of ours, the best mean of those that do not see the images they are scored on, and of those that do."
     )
 
 
@@ -43,7 +43,7 @@ def markdown(tables: list[Block], split: str) -> list[str]:
     """
     text = []
     for block in tables:
-        text += [f"**{in_markdown(block.dataset)}**", "", *_table(head_table.header(block), _cells(block))]
+        text += [f"**{in_markdown(block.title)}**", "", *_table(head_table.header(block), _cells(block))]
         text += ["", in_markdown(caption(block, split)), ""]
     text += [WORDS, ""]
     if said := [line for block in tables for line in head_table.standing(block)]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from latent_lab.comparisons import standings
 from latent_lab.references import Reference, comparable
-from latent_lab.results import LEADING, Spread, aggregate, in_words, repeats, sortable, supervision, varying
+from latent_lab.results import LEADING, Spread, aggregate, in_words, repeats, short, sortable, supervision, varying
 
 METRIC = "accuracy"
 SEEING = "transductive"  # such heads are compared with their like only
@@ -56,6 +56,12 @@ class Block(NamedTuple):
     over: list[str]
     full: int
     published: list[Reference]
+    on_test: bool
+
+    @property
+    def title(self) -> str:
+        """The data set, and which images of it are scored where these are not the test's."""
+        return self.dataset if self.on_test else f"{self.dataset}, validation images"
 
     def best(self, count: int) -> set[Head]:
         """The best mean of those that see what they are scored on, and of those that don't; of the heads with the most
@@ -93,7 +99,7 @@ def blocks(results: list[dict]) -> list[Block]:
         full = max(len(cell.values) for row in cells.values() for cell in row.values())
         on_test = all(result.get("scored_on") in (None, "test") for result in results)
         published = comparable(dataset, counts) if on_test else []
-        found.append(Block(dataset, counts, cells, over, full, published))
+        found.append(Block(dataset, counts, cells, over, full, published, on_test))
     return found
 
 
@@ -107,27 +113,34 @@ def _heads(rows: list[dict], shown: list[str]) -> dict[Head, list[dict]]:
     for (model, name, _), of in curves.items():
         heads.setdefault(Head(model, name, _supervision(of)), []).append(of)
     found = {}
-    for head in sorted(heads, key=_order):
+    for head in sorted(heads, key=lambda head: _order(head, heads[head][0][0], shown)):
         for number, of in enumerate(heads[head], 1):
             found[head._replace(name=f"{head.name} ({number})") if len(heads[head]) > 1 else head] = of
     return found
 
 
-def _order(head: Head) -> tuple:
-    return head.model, ORDER.index(head.supervision) if head.supervision in ORDER else len(ORDER), sortable(head.name)
+def _order(head: Head, row: dict, shown: list[str]) -> tuple:
+    """By what a head sees, then by its name, then by its settings' values: 1e-5 before .001."""
+    saw = ORDER.index(head.supervision) if head.supervision in ORDER else len(ORDER)
+    return head.model, saw, _classifier(row), [sortable(row[key]) for key in _others(row, shown)]
 
 
 def named(row: dict, shown: list[str]) -> str:
     """How a head is called: ``tsvm``, ``linear_svc on poisson``, ``tsvm, C=10``; ``shown`` are the settings in which
     rows differ."""
+    return ", ".join([_classifier(row), *(f"{short(key)}={row[key]}" for key in _others(row, shown))])
+
+
+def _classifier(row: dict) -> str:
     choices = next(iter(row["members"].values()))["choices"]
-    name = choices.get("classifier", "its own")
-    if (spread := choices.get("spread")) not in (None, "none"):
-        name += f" on {spread}"
-    said = (*LEADING, "classifier", "spread", "transductive")
-    others = [key for key in shown if key not in (*said, *OF_NO_HEAD) and row[key] is not None]
-    others = [f"{key.rpartition('.')[2]}={row[key]}" for key in others]
-    return ", ".join([name, *others])
+    name, spread = choices.get("classifier", "its own"), choices.get("spread")
+    return name if spread in (None, "none") else f"{name} on {spread}"
+
+
+def _others(row: dict, shown: list[str]) -> list[str]:
+    """The settings that a head's name has besides."""
+    said = (*LEADING, "classifier", "spread", "transductive", *OF_NO_HEAD)
+    return [key for key in shown if key not in said and row[key] is not None]
 
 
 def _supervision(rows: list[dict]) -> str:
@@ -189,7 +202,7 @@ def standing(block: Block) -> list[str]:
             names = {head: f"{head.name} on {head.model}" if several else head.name for head in values}
             if best and len(values) > 1:
                 among = f", {SEEING}" if sees else ""
-                said.append(f"{block.dataset}, {count} labels{among}: {standings(best.pop(), values, names)}")
+                said.append(f"{block.title}, {count} labels{among}: {standings(best.pop(), values, names)}")
     return said
 
 
@@ -203,7 +216,7 @@ def chosen(block: Block) -> list[str]:
             if picks:
                 parts.append(f"{count} labels: " + ", ".join(f"{pick} ({n})" for pick, n in picks.most_common(5)))
         if parts:
-            said.append(f"{block.dataset}, {head.name} on {head.model}: " + "; ".join(parts))
+            said.append(f"{block.title}, {head.name} on {head.model}: " + "; ".join(parts))
     return said
 
 
@@ -219,7 +232,7 @@ def warnings(block: Block) -> list[str]:
             texts = [result["warning"] for result in cell.results if result.get("warning")]
             if texts:
                 often = f"{len(texts)} of {len(cell.results)}"
-                said.append(f"{block.dataset}, {count} labels, {head.name} on {head.model}, {often}: {texts[0]}")
+                said.append(f"{block.title}, {count} labels, {head.name} on {head.model}, {often}: {texts[0]}")
     return said
 
 

@@ -187,6 +187,8 @@ def show(folder: Path) -> list[dict]:
                 screen.print(Text(one_line(line)))
             continue
         header, rows, _ = _table(kind)
+        if _split(kind) == "Validation":
+            screen.print("on validation images:")
         shown, of = aggregate(kind)
         first = len(shown) + len(varying(of, repeats(kind[0])))
         show_settings(screen, Cells(header[:first], header[first:], rows))

@@ -224,6 +224,11 @@ def _hashable(value):
     return str(value) if isinstance(value, list | dict) else value
 
 
+def short(key: str) -> str:
+    """A setting's name without its group: ``decoder.hidden``, ``lr_critic``."""
+    return key.partition(".")[2] or key
+
+
 def sortable(value) -> tuple:
     """What a value is sorted by: numbers, also in texts and lists, as numbers; other texts as texts; none last."""
     if value is None:

@@ -70,7 +70,7 @@ def show_settings(screen: Console, cells: Cells) -> None:
 def show_heads(screen: Console, block: Block) -> None:
     """The heads against each other on one data set; without spreads where these have no room, and in several tables
     where the numbers of labels have none."""
-    screen.print(Text(one_line(f"{block.dataset}, accuracy %"), style="italic"))
+    screen.print(Text(one_line(f"{block.title}, accuracy %"), style="italic"))
     wide, narrow = (_of_heads(block, lines(block, means_only=means)) for means in (False, True))
     natural = sum(_longest(wide, at) + BORDERS for at in range(len(wide.settings) + len(wide.figures))) + 1
     cells = wide if natural <= screen.width else narrow

@@ -24,7 +24,8 @@ class Words(NamedTuple):
     advice: str | None
 
 
-LOWER = "lower the rates (model.lr_generator first), or let them decay (model.lr_decay=cosine)"
+LOWER = "lower the rates (model.lr_generator first), or let them decay where they do not yet (model.lr_decay=cosine)"
+OR_WGAN_GP = ", or model=wgan_gp"  # which is not said of one
 FASTER = "raise model.lr_generator, or train longer (trainer.max_epochs)"
 YOUNG = "; or train longer, if it has had less than a thousand updates"
 WORDS = {
@@ -39,29 +40,34 @@ WORDS = {
     "drifted": Words("not converged, it drifts away", "it moves away; lower model.lr_generator", LOWER),
     "outpaced": Words(
         "not converged, the critic does not lead the generator to the data",
-        "the critic leads it nowhere; raise model.lr_critic or n_critic, or lower lr_generator",
+        "the critic leads it nowhere; raise model.lr_critic, above .01 lower it",
         "the critic is too weak: give it more steps (model.n_critic), a higher rate (model.lr_critic) or a larger "
-        "network (model.critic.hidden), or lower model.lr_generator",
+        "network (model.critic.hidden), or lower model.lr_generator; but a rate above .01 makes it jump: lower that",
     ),
     "collapsed": Words(
         "not converged, it misses modes or stretches",
         "it misses modes or stretches; raise model.n_critic, or model=wgan_gp",
-        "give the critic more steps (model.n_critic) or a higher rate, or try model=wgan_gp",
+        "give the critic more steps (model.n_critic) or a higher rate (model.lr_critic), or model=wgan_gp",
     ),
     "improving": Words(
         "not converged yet, it still comes nearer",
         "it still comes nearer; train longer (trainer.max_epochs)",
         "train longer (trainer.max_epochs)",
     ),
+    "arrived": Words(
+        "not converged yet, within all limits only since update {arrived}",
+        "within all limits only since update {arrived}; train longer to see whether it stays",
+        "train longer (trainer.max_epochs), to see whether it stays",
+    ),
     "overpowered": Words(
         "not converged, the discriminator tells real from generated",
         "the discriminator is too strong; lower model.lr_critic or raise model.lr_generator",
-        "the discriminator is too strong: lower model.lr_critic or raise model.lr_generator, or try model=wgan_gp",
+        "the discriminator is too strong: lower model.lr_critic or raise model.lr_generator, or model=wgan_gp",
     ),
     "vanished": Words(
         "not converged, nothing moves the generator any more",
-        "the critic's gradients have vanished; lower model.lr_critic, or act=leaky_relu",
-        "the critic says the same everywhere: lower model.lr_critic, or use act=leaky_relu",
+        "the critic's gradients have vanished; lower model.lr_critic",
+        "the critic says the same everywhere: lower model.lr_critic, or use model.critic.act=leaky_relu",
     ),
     "left": Words(
         "not converged, it was within all limits until update {until} and left them",
@@ -70,20 +76,20 @@ WORDS = {
     ),
     "oscillated": Words(
         "not converged, it oscillates (within all limits in {near} of the last {judged} frames)",
-        "within all limits in {near} of the last {judged} frames; lower model.lr_generator",
+        "within limits in {near} of {judged} frames, {worst}; lower model.lr_generator",
         LOWER,
     ),
     "stuck": Words("not converged, and it comes no nearer", "{worst}; {help}", None),
 }
 SCORES = {  # in the order in which they are said: what a score is called, its form, what helps where it stays
     "modes": ("modes hit", "{:.0f}", "more critic steps an update (model.n_critic), or model=wgan_gp"),
-    "least": ("least share of a part, in its due", "{:.2f}", "larger batches (dataset.batch_size), model=wgan_gp"),
+    "least": ("least share of a part, in its due", "{:.2f}", "larger batches (dataset.batch_size), or model=wgan_gp"),
     "misplaced": ("mass in the wrong part", "{:.3f}", "larger batches (dataset.batch_size), or model=wgan_gp"),
     "near": ("share of points within 3 sigma", "{:.3f}", "wider networks (model.generator.hidden)"),
     "narrowest": ("narrowest part, in the data's width", "{:.2f}", "more critic steps an update (model.n_critic)"),
     "width": ("width of the median part, in the data's", "{:.2f}", "more critic steps an update (model.n_critic)"),
-    "widest": ("widest part, in the data's width", "{:.2f}", "longer (trainer.max_epochs), or wider networks"),
-    "js": ("JS in bits", "{:.4f}", "longer (trainer.max_epochs), or wider networks"),
+    "widest": ("widest part, in the data's width", "{:.2f}", "train longer (trainer.max_epochs), or wider networks"),
+    "js": ("JS in bits", "{:.4f}", "train longer (trainer.max_epochs), or wider networks"),
     "w1": ("W1", "{:.4f}", "larger batches (dataset.batch_size), or train longer"),
 }
 ALWAYS = ("js", "w1")  # said also where they are within their limits
@@ -130,7 +136,8 @@ def signs(judged: list[dict], losses: dict[str, tuple[float, float]], longest: f
         word = "undecided" if decided <= UNDECIDED else "not undecided"
         found.append(f"the discriminator {word} (mean {decided_as} {decided:.2f})")
     if "critic_w1" in judged[-1]:
-        found.append(f"the critic's estimate of W1 {statistics.median(score['critic_w1'] for score in judged):.4f}")
+        estimate = statistics.median(score["critic_w1"] for score in judged)
+        found.append("the critic's estimate of W1 " + (f"{estimate:.4f}" if math.isfinite(estimate) else "not finite"))
     for name, (value, expected) in losses.items():
         at = math.isclose(value, expected, rel_tol=AT_EQUILIBRIUM)
         found.append(f"{name} {value:.3f}, {'at' if at else 'off'} its equilibrium {expected:.3f}")

@@ -11,17 +11,18 @@ frame's is that of its worst score. The frames of the fit's last quarter are jud
                  last quarter of all frames, the last half, or all; or if it is not, and its excess rose steadily
     outpaced     if it is far from the data (JS of the learning generator over half a bit in most of them) and the
                  critic does not see it: its loss is above its equilibrium, or its distance below zero, or W1 is a tenth
-                 larger than in the first frame; also if it makes out less than half of how far it is, unless it comes
-                 nearer
+                 larger than in the first frame while no discriminator tells the two apart; also if it makes out less
+                 than half of how far it is, unless it comes nearer
     collapsed    if most points are near the data, but a mode, or a stretch of the curve, has under a tenth of its
                  share in most of them, and the mass in the wrong part does not fall steadily
-    improving    if its excess falls steadily, or it has become near among these frames and stayed so
+    improving    if its excess falls steadily
+    arrived      if it has become near among these frames and stayed so
     overpowered  if a discriminator tells the two apart almost everywhere: |D - 1/2| > .4 in most of them (of decisions
                  that do not go from 0 to 1, as a share of their range)
     vanished     if the gradients have all but vanished, to a thousandth of their longest
     left         if it was near in the first of them, until a frame from which on it is not
     oscillated   if it is near in some of them and not in others; or if the highest excess, or the highest JS of the
-                 learning generator, is over one and a half times the lowest
+                 learning generator, where that is over the limit, is over one and a half times the lowest
     stuck        otherwise
 
 in the order of ``_state``; what comes first is said. *Steadily* is told by direction: Spearman's rank correlation of
@@ -35,7 +36,19 @@ import math
 import statistics
 from typing import NamedTuple
 
-from metrics.advice import ALWAYS, AT_EQUILIBRIUM, FASTER, SCORES, WORDS, YOUNG, beyond, figure, in_short, signs
+from metrics.advice import (
+    ALWAYS,
+    AT_EQUILIBRIUM,
+    FASTER,
+    OR_WGAN_GP,
+    SCORES,
+    WORDS,
+    YOUNG,
+    beyond,
+    figure,
+    in_short,
+    signs,
+)
 from metrics.plane import HIT_SHARE
 from metrics.plane_yardstick import Bound
 
@@ -101,7 +114,7 @@ def convergence(
     drifting = {name for name in bounds if _drifts([found[name] for found in excesses[start:]], count)}
     losses = losses or {}
     unseen = _unseen(judged, scores[0], losses)
-    state = _state(judged, lately, worst[-count:], longest, unseen)
+    state = _state(judged, lately, worst[-count:], longest, unseen, bounds)
     state = "drifted" if state == "converged" and drifting else state
     since = updates[start] if state == "converged" else None
     figures = [
@@ -115,12 +128,17 @@ def convergence(
         advice = FASTER if _far(judged) else SCORES[least][2]
     if state == "outpaced" and unseen < 2:
         advice += YOUNG
+    if advice and "critic_w1" in judged[-1]:  # it is one
+        advice = advice.replace(OR_WGAN_GP, "")
     facts = {
-        "since": since, "until": updates[near[-1]] if near else None, "judged": count,
+        "since": since, "arrived": updates[min(start, len(updates) - 1)], "judged": count,
+        "until": updates[near[-1]] if near else None,
         "near": sum(value <= 1 for value in worst[-count:]), "lost": " and ".join(_lost(judged[-1])),
         "worst": in_short(least, last[least], last_bounds[least]), "help": advice,
     }  # fmt: skip
     head, line, _ = (words and words.format(**facts) for words in WORDS[state])
+    if "critic_w1" in judged[-1]:
+        line = line.replace(OR_WGAN_GP, "")
     sentence = f"{head}: {', '.join([*figures, *signs(judged, losses, longest, decided_as)])}"
     return Convergence(state, since, sentence + (f". Advice: {advice}" if advice else ""), f"{state}: {line}")
 
@@ -160,9 +178,14 @@ def _far(judged: list[dict]) -> bool:
     return statistics.median(frame["js"] for frame in judged) > FAR
 
 
+def _decided(judged: list[dict]) -> float:
+    return statistics.median(frame.get("decided", 0.0) for frame in judged)
+
+
 def _unseen(judged: list[dict], first: dict, losses: dict[str, tuple[float, float]]) -> int:
-    """How wrong the critic is of a generator that is far away: 2 if it takes generated points for real, or has led them
-    farther away than they were in the ``first`` frame; 1 if it makes out less than half of how far they are; else 0.
+    """How wrong the critic is of a generator that is far away: 2 if it takes generated points for real, or, undecided,
+    has led them farther away than they were in the ``first`` frame; 1 if it makes out less than half of how far they
+    are; else 0.
 
     The best discriminator's loss is its equilibrium times 1 - JS (Goodfellow et al. 2014, theorem 1), the best critic's
     estimate the distance.
@@ -178,10 +201,13 @@ def _unseen(judged: list[dict], first: dict, losses: dict[str, tuple[float, floa
         seen += AT_EQUILIBRIUM if value > expected else 0  # where it is at its equilibrium, it is not fooled
     else:
         seen = 1.0
-    return 2 if seen < 0 or distance > (1 + CHANGED) * first["w1"] else 1 if seen < SEEN else 0
+    led_away = distance > (1 + CHANGED) * first["w1"] and _decided(judged) <= OVERPOWERED
+    return 2 if seen < 0 or led_away else 1 if seen < SEEN else 0
 
 
-def _state(judged: list[dict], excesses: list[dict], worst: list[float], longest: float, unseen: int) -> str:
+def _state(
+    judged: list[dict], excesses: list[dict], worst: list[float], longest: float, unseen: int, bounds: dict[str, Bound]
+) -> str:
     if _lost(judged[-1]):
         return "diverged"
     near = [value <= 1 for value in worst]
@@ -194,11 +220,13 @@ def _state(judged: list[dict], excesses: list[dict], worst: list[float], longest
     if missing and elsewhere and trend([found["misplaced"] for found in excesses]) != -1:
         return "outpaced" if unseen else "collapsed"
     crossings = sum(a != b for a, b in itertools.pairwise(near))
-    if trend(worst) == -1 or (near[-1] and crossings == 1):
+    if near[-1] and crossings == 1:
+        return "arrived"
+    if trend(worst) == -1:
         return "improving"
     if unseen:
         return "outpaced"
-    if statistics.median(frame.get("decided", 0.0) for frame in judged) > OVERPOWERED:
+    if _decided(judged) > OVERPOWERED:
         return "overpowered"
     if statistics.median(frame["gradient"] for frame in judged) < VANISHED * longest:
         return "vanished"
@@ -207,7 +235,8 @@ def _state(judged: list[dict], excesses: list[dict], worst: list[float], longest
     if trend(worst) == 1:
         return "drifted"
     learning = [frame["js"] for frame in judged]
-    return "oscillated" if any(near) or _swings(worst) or _swings(learning) else "stuck"
+    swings = _swings(worst) or ("js" in bounds and max(learning) > bounds["js"].limit and _swings(learning))
+    return "oscillated" if any(near) or swings else "stuck"
 
 
 def _lost(frame: dict[str, float]) -> list[str]:

@@ -67,7 +67,8 @@ class Parts:
         """What is amiss with the shares and widths of points ``(N, 2)``.
 
         ``near``: the share within three sigmas of a mode or the curve. ``misplaced``: the mass in the wrong part, the
-        total variation distance of the shares. ``least``: the smallest share of a part, in what it should be.
+        total variation distance of the shares, and 1 if no point is near. ``least``: the smallest share of a part, in
+        what it should be.
         ``narrowest``, ``width`` and ``widest``: the median distance in a part, in the data's own, the least of the
         parts', the median and the largest; 0 and infinite if no part has points.
         """
@@ -81,7 +82,7 @@ class Parts:
         )
         return {
             "near": float(near.double().mean()),
-            "misplaced": float((shares - self.shares).clamp_min(0).sum()),
+            "misplaced": float((self.shares - shares).clamp_min(0).sum()),
             "least": float((shares / self.shares).min()),
             "narrowest": widths[0] if widths else 0.0,
             "width": widths[len(widths) // 2] if widths else 0.0,

@@ -134,7 +134,9 @@ def _in_short(labels: list[str], wrong: list[list[str]], epochs: list[int], good
         parts = [", ".join(wrong[-1][:MOST_WORDS]) + more, good]
     elif labels[-1] != GOOD:
         lost = f" ({', '.join(wrong[-1])})" if labels[-1] == DIVERGED else ""
-        parts = [f"at epoch {epochs[-1]}{lost}", good]
+        first = max((i + 1 for i, name in enumerate(labels) if name != labels[-1]), default=0)
+        since = f"at epoch {epochs[-1]}" if first == len(labels) - 1 else f"from epoch {epochs[first]} on"
+        parts = [f"{since}{lost}", good]
     least = [f"least FCD at epoch {best}"] if best is not None and len(epochs) > 1 else []
     return f"{labels[-1]}: {'; '.join([*parts, *least])}"
 

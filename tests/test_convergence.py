@@ -68,9 +68,9 @@ def wave(*values, count=FORTY):
         ("collapsed", {"least": [0.05] * FORTY, "misplaced": [0.05] * FORTY}),  # a gap in a curve
         ("improving", {"js": steps(1.0, 0.2)}),
         ("improving", {"js": [a + b for a, b in zip(steps(1.0, 0.3), wave(0.01, -0.01), strict=True)]}),
-        ("improving", {"js": steps(1.0, 0.09)}),
-        ("improving", {"js": [0.12] * 35 + [0.05] * 5}),  # near of late only
-        ("improving", {"js": [0.12] * 32 + [0.05] * 8}),
+        ("arrived", {"js": steps(1.0, 0.09)}),
+        ("arrived", {"js": [0.12] * 35 + [0.05] * 5}),  # near of late only
+        ("arrived", {"js": [0.12] * 32 + [0.05] * 8}),
         ("improving", {"least": [0.0] * 30 + steps(0.0, 0.6, 10), "misplaced": [0.9] * 30 + steps(0.9, 0.2, 10)}),
         ("improving", {"least": [0.0] * 30 + steps(0.0, 0.15, 10), "misplaced": [0.9] * 30 + steps(0.9, 0.2, 10)}),
         ("overpowered", {"js": [0.9] * 12, "decided": 0.49}),
@@ -160,6 +160,11 @@ def critic(loss: float) -> dict:
         # a critic of distances, of the wrong sign, or of a tenth of the distance
         (AWAY | {"w1": [2.0] * FORTY, "estimate": [-1.0] * FORTY}, "outpaced", "the critic is too weak"),
         (AWAY | {"w1": [2.0] * FORTY, "estimate": [0.2] * FORTY}, "outpaced", "the critic is too weak"),
+        # it tells all apart, and the generator runs away
+        (AWAY | {"w1": steps(0.3, 4), "losses": critic(0.001), "decided": 0.5}, "overpowered", "lower model.lr_critic"),
+        # at a rate of .5 it jumps: the same signs as of one that is too weak, so both are advised
+        (AWAY | {"w1": [3.0] * FORTY, "losses": critic(4203.0), "decided": 0.5}, "outpaced",
+         "but a rate above .01 makes it jump"),
         # one that sees all, of a generator that does not move
         (AWAY | {"w1": [2.0] * FORTY, "estimate": [1.9] * FORTY, "misplaced": steps(0.9, 0.4), "least": [0.2] * FORTY},
          "stuck", "raise model.lr_generator"),
@@ -176,6 +181,8 @@ def critic(loss: float) -> dict:
         # half of the modes: a critic at its equilibrium is not blind to what is small
         ({"js": [0.31] * FORTY, "least": [0.0] * FORTY, "misplaced": [0.5] * FORTY, "modes": [4] * FORTY,
           "losses": critic(EVEN)}, "collapsed", "give the critic more steps"),
+        # within all limits but one, which stays; the learning generator swings far below its limit
+        ({"width": [0.45] * FORTY, "learning": wave(0.010, 0.016)}, "stuck", "more critic steps"),
         # nearly there
         ({"js": [0.12] * FORTY, "losses": critic(EVEN)}, "stuck", "longer (trainer.max_epochs), or wider networks"),
     ],
@@ -192,6 +199,7 @@ def test_advice_fits_examples_made_to_fool_it(case, state, advised):
 LONGEST = {
     "since": 123456,
     "until": 123456,
+    "arrived": 123456,
     "near": 25,
     "judged": 25,
     "lost": "",
@@ -211,7 +219,7 @@ def test_the_line_begins_with_the_state():
     found = judge(w1=[0.07] * FORTY)
     assert found.summary == ("stuck: w1 0.0700, limit 0.0500; larger batches (dataset.batch_size), or train longer")
     assert judge(js=wave(0.09, 0.11)).summary == (
-        "oscillated: within all limits in 5 of the last 10 frames; lower model.lr_generator"
+        "oscillated: within limits in 5 of 10 frames, js 0.1100, limit 0.1000; lower model.lr_generator"
     )
 
 

@@ -58,6 +58,39 @@ def test_heads_of_one_name_are_told_apart_by_their_settings_or_numbered(tmp_path
     assert [row[1] for row in rows(tmp_path)] == ["tsvm, C=1.0", "tsvm, C=10.0 (1)", "tsvm, C=10.0 (2)"]
 
 
+def test_heads_stand_in_the_order_of_their_settings_values_by_names_that_say_whose_they_are(tmp_path):
+    for draw, value in enumerate((0.1, 1e-5, 100.0, 2e-5)):
+        named = {
+            "model": "vae",
+            "classifier": "tsvm",
+            "label_seed": draw,
+            "model.decoder.hidden": [16, 8],
+            "model.lr": value,
+        }
+        named["model.decoder.hidden"] = [16, 8] if draw else [256]
+        write_job(tmp_path, "tsvm", 0.5, draw=draw, settings=named, setting=str(draw))
+    found = [row[1] for row in rows(tmp_path)]
+    assert found == [
+        r"tsvm, decoder.hidden=\[16, 8\], lr=1e-05",
+        r"tsvm, decoder.hidden=\[16, 8\], lr=2e-05",
+        r"tsvm, decoder.hidden=\[16, 8\], lr=100.0",
+        r"tsvm, decoder.hidden=\[256\], lr=0.1",
+    ]
+
+
+def test_a_table_of_validation_images_is_headed_so(tmp_path, capsys):
+    """Beside one of test images."""
+    for split in ("test", "validation"):
+        for classifier in ("knn", "tsvm"):
+            write_job(tmp_path, classifier, 0.5, draw=int(split == "test"), scored_on=split)
+    report.show(tmp_path)
+    said = capsys.readouterr().out
+    assert "\nmnist, accuracy %" in said and "\nmnist, validation images, accuracy %" in said
+    text = (tmp_path / "results.md").read_text()
+    assert "**mnist**\n" in text and "**mnist, validation images**\n" in text
+    assert ">mnist, validation images</h2>" in (tmp_path / "report.html").read_text()
+
+
 def test_a_failed_head_that_was_to_see_the_test_images_says_so(tmp_path):
     write_job(tmp_path, "poisson", None, supervision="transductive")
     write_job(tmp_path, "knn", None)

@@ -232,3 +232,9 @@ def test_the_floor_is_that_of_draws_and_its_spread_is_theirs():
     assert fewer["misplaced"].spread > 2 * found["misplaced"].spread and fewer["w1"].floor > 1.5 * found["w1"].floor
     again = PlaneYardstick(EightGaussians(), 500, 50).bounds
     assert again == fewer
+
+
+def test_mass_is_misplaced_where_none_is_near():
+    """All of it: 0 would be the score of the data themselves."""
+    found = PlaneYardstick(Ring(), 1000).scores(torch.full((1000, 2), 50.0))
+    assert found["misplaced"] == pytest.approx(1) and found["near"] == 0 and found["least"] == 0

@@ -214,7 +214,8 @@ def test_sentences(course, sentence, best, good_from):
         ("nnl", "not good: far from the data by FCD, unrealistic; never good; least FCD at epoch 3"),
         ("gnc", "collapsed: at epoch 3; good only at epoch 1; least FCD at epoch 1"),
         ("gd", "diverged: at epoch 2 (images not finite); good only at epoch 1; least FCD at epoch 1"),
-        ("dd", "diverged: at epoch 2 (images not finite); never good"),
+        ("dd", "diverged: from epoch 1 on (images not finite); never good"),
+        ("glddd", "diverged: from epoch 3 on (images not finite); good only at epoch 1; least FCD at epoch 1"),
         ("mw", "collapsed within classes: at epoch 2; never good; least FCD at epoch 1"),
     ],
 )
