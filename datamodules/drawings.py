@@ -14,12 +14,10 @@ from PIL import Image
 from datamodules.checks import require_positive
 from datamodules.distributions import Mixture
 from datamodules.files import size_of
+from datamodules.strokes import strokes
 
 MOST_BYTES = 2**26  # of a file: 4 million points as an array, 1.5 million as text
 MOST_PIXELS = 2**23  # a camera's 8 megapixels; some 300 MB while they are looked at
-FAINTEST = 0.2  # difference from the ground, of 1 from black to white, that the strongest stroke has at least
-APART = 0.25  # such a difference between the border and the whole: one of them is no ground
-WHITE = 0.9  # from which on a pixel is white
 MOST_POINTS = 2**14  # blurred by .02, more can't be told apart
 THINNING_SEED = 0  # which points are kept of more: the same ones in every run
 log = logging.getLogger("train")
@@ -116,13 +114,14 @@ def _read_png(path: Path, content: io.BytesIO) -> np.ndarray:
         said = "" if isinstance(error, Image.UnidentifiedImageError) else f" that can be read ({error})"
         raise DrawingError(f"{path}: not a PNG image{said}") from None
     if width * height > MOST_PIXELS:
-        raise DrawingError(
-            f"{path}: {width:,} x {height:,} pixels, where at most {MOST_PIXELS:,} are read; scale it down"
-        )
+        size = f"{width:,} x {height:,} pixels"
+        raise DrawingError(f"{path}: {size}, where at most {MOST_PIXELS:,} are read; scale it down")
     try:
-        found = strokes(bands, opacity)
+        found, fainter = strokes(bands, opacity)
     except ValueError as error:
         raise DrawingError(f"{path}: {error}") from None
+    if fainter:
+        log.warning(f"{path}: its fainter marks are left out; to learn them too, draw them as strong as the others")
     rows, columns = np.nonzero(found)
     return np.stack([columns, len(found) - 1 - rows], axis=1).astype(np.float64)
 
@@ -134,46 +133,6 @@ def _bands(image: Image.Image) -> tuple[list[np.ndarray], np.ndarray]:
         return [grey], np.ones_like(grey)
     *bands, opacity = (np.asarray(band, dtype=np.float32) / 255 for band in image.convert("RGBA").split())
     return bands, opacity
-
-
-def strokes(bands: list[np.ndarray], opacity: np.ndarray) -> np.ndarray:
-    """Which pixels are strokes, ``(H, W)``: those that differ from the ground half as much as the one that differs
-    most, in the colour in which it does.
-
-    The ground is what a picture is mostly made of, and its border too: dark strokes on light paper, light ones on dark,
-    colours on either. Where at most half of it is opaque, what is opaque was drawn, but for white if there is other.
-
-    Args:
-        bands: colours, each ``(H, W)`` in [0, 1].
-        opacity: ``(H, W)`` in [0, 1].
-
-    Raises:
-        ValueError: nothing stands out, or it can't be told what from what.
-    """
-    drawn = opacity >= 0.5
-    if drawn.mean() <= 0.5:
-        coloured = drawn & (np.minimum.reduce(bands) < WHITE)
-        found = coloured if coloured.any() else drawn
-    else:
-        ground = [float(np.median(band[drawn])) for band in bands]
-        if drawn.all():
-            ground = _ground(bands, ground)
-        apart = np.maximum.reduce([np.abs(band - level) for band, level in zip(bands, ground, strict=True)]) * drawn
-        strongest = apart.max()
-        found = apart >= strongest / 2 if strongest >= FAINTEST else drawn & ~drawn.all()
-    if not found.any():
-        raise ValueError("no stroke in it; strokes differ from their ground, which is most of the picture")
-    return found
-
-
-def _ground(bands: list[np.ndarray], all_over: list[float]) -> list[float]:
-    """The ground's colour, where the border's and that of most of a picture agree, or else the border is light: paper
-    with a lot on it."""
-    border = [float(np.median(np.concatenate([b[0], b[-1], b[1:-1, 0], b[1:-1, -1]]))) for b in bands]
-    if max(abs(a - b) for a, b in zip(border, all_over, strict=True)) > APART and min(border) < 1 - APART:
-        raise ValueError("its border is of another colour than most of it, so it can't be told what was drawn on what; "
-                         "leave a margin of the ground around the strokes")  # fmt: skip
-    return border
 
 
 def _read_csv(path: Path, content: io.BytesIO) -> np.ndarray:

@@ -16,7 +16,7 @@ from latent_lab.report_page.curves import loss_charts, score_curves
 from latent_lab.report_page.markup import Html, command, element, joined, page
 from latent_lab.report_page.pictures import Film, taken
 from latent_lab.report_page.tables import all_jobs, differing, of_kind
-from latent_lab.results import HEAVY, aggregate, kinds, left, read_result, read_results, settings
+from latent_lab.results import HEAVY, aggregate, kinds, left, read_result, read_results, settings, short
 from latent_lab.storage import DamagedFile, read_json, write_text
 
 NAME = "report.html"
@@ -131,7 +131,7 @@ def _cards(
         numbers = range(len(charts), len(charts) + len(found))
         charts += found
         said, here = settings(job), pictures.get(folder, [])
-        name = ", ".join(f"{key.rpartition('.')[2]} {said[key]}" for key in varied if key in said)
+        name = ", ".join(f"{short(key)} {said[key]}" for key in varied if key in said)
         name = name or f"{said.get('model', 'a fit')} on {said.get('dataset', 'data')}"
         fit_page = left(folder, job, "page.html")
         link = quote(os.fsencode(fit_page.relative_to(page_in).as_posix())) if fit_page else None

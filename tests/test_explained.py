@@ -11,7 +11,9 @@ from sweeps_of_heads import write_job
 from test_plane_view import few_points, fitted  # noqa: F401  the fixture is used by all tests here
 
 from callbacks.drawing import colours
+from callbacks.drawing.codes_map import PALETTE
 from callbacks.drawing.loss_charts import MOST_FITS, fcd_chart, losses_figure
+from callbacks.drawing.output import save_png
 from callbacks.drawing.plane_pictures import (
     LAYERS,
     absent,
@@ -59,6 +61,8 @@ def test_every_eye_tells_real_from_generated_and_points_from_the_sheet():
         assert apart(point, ground) > 35, (point, ground)
     for one, other in itertools.combinations(colours.DECISIONS, 2):
         assert apart(one, other) > 15
+    for one, other in itertools.combinations(PALETTE, 2):
+        assert apart(one, other) > 10, (one, other)
     for one, other in itertools.combinations(colours.SERIES, 2):
         assert apart(one, other) > 10, (one, other)
     assert len(set(colours.MARKERS)) == len(colours.MARKERS) >= len(colours.SERIES), "lines have shapes besides"
@@ -73,8 +77,9 @@ def test_a_frame_says_what_is_what_and_how_much_each_has_learned():
     fitted(view=view)
     state = view.state_dict()
     said = texts(frame_figure(state, -1, LAYERS))
-    for words in ("real points", "generated points", "where the generator's loss falls", "folded over",
-                  "discriminator: real", "update 20: JS ", " pairs)",
+    for words in ("real points", "generated points, before the update", "where the generator's loss falls, before it",
+                  "image of a grid of noise after it", "folded over", "discriminator: real", "after update 20: JS ",
+                  " pairs)",
                   "generator 20 steps, discriminator 20 steps"):  # fmt: skip
         assert words in said, words
     axes = frame_figure(state, -1, LAYERS).axes[0]
@@ -110,11 +115,15 @@ def test_a_panel_and_its_sheet_explain_themselves(tmp_path):
     said = texts(panel_figure(view.state_dict(), ["real", "decision"]))
     for words in ("generator fixed", "critic 20 steps", "no generated points drawn", "JS "):
         assert words in said, words
-    for name in "ab":
-        Image.new("RGB", (320, 360)).save(tmp_path / f"{name}.png")
-    sheet = panels_figure([({"model": name}, tmp_path / f"{name}.png") for name in "ab"])
-    for words in ("real points", "generated points", "model a"):
-        assert words in texts(sheet), words
+    for layers, drawn in ((["real", "decision"], False), (LAYERS, True)):
+        for name in "ab":
+            save_png(panel_figure(view.state_dict(), layers), tmp_path / f"{name}.png")
+        sheet = panels_figure([({"model": name}, tmp_path / f"{name}.png") for name in "ab"])
+        for words in ("real points", "model a"):
+            assert words in texts(sheet), words
+        assert ("generated points, before the last update" in texts(sheet)) is drawn
+        sheet.draw_without_rendering()
+        assert sheet.legends[0].get_window_extent().x0 >= 0, "the legend is not cut off"
 
 
 def test_an_animations_frames_keep_the_colours(tmp_path):

@@ -16,6 +16,7 @@ from latent_lab.accuracy_chart import COLOURS, LABEL_GAP, accuracy_figure, sprea
 from latent_lab.comparisons import QUANTILES, difference
 from latent_lab.head_markup import csv_text, latex, markdown
 from latent_lab.head_table import blocks, chosen, standing, tidy, warnings
+from latent_lab.report_page.curves import accuracy_chart
 from latent_lab.results import read_results
 
 SEMI = "semi-supervised"
@@ -261,6 +262,16 @@ def test_one_repetition_has_no_bar_and_the_legend_says_so(tmp_path):
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[-2:] == ["bar: standard deviation", "ours without a bar: one repetition"]
     assert "| 60.00 (1 of 2) |" in "\n".join(markdown(blocks(read_results(tmp_path)), "Test"))
+
+
+def test_the_axis_holds_the_bars_at_both_ends(tmp_path):
+    for draw, accuracy in enumerate((0.2, 0.4, 0.98, 0.998)):
+        write_job(tmp_path, "knn" if draw < 2 else "tsvm", accuracy, dataset="digits", draw=draw % 2)
+    tables = blocks(read_results(tmp_path))
+    (axes,) = accuracy_figure(tables).axes
+    ends = [y for bars in axes.containers for bar in bars.lines[2][0].get_segments() for _, y in bar]
+    for low, high in (axes.get_ylim(), accuracy_chart(tables[0])["y"]["range"]):
+        assert low < min(ends) < 17 and 99.9 < min(max(ends), 99.99) <= high
 
 
 def test_names_of_published_figures_do_not_lie_on_each_other(many):

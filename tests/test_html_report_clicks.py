@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("selenium", reason="selenium is not installed")
 
 from chromium import NEEDS_CHROMIUM, headless
-from pages_of_jobs import EVIL, add, adversarial, few_labels, history
+from pages_of_jobs import EVIL, add, adversarial, few_labels, history, picture
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -187,16 +187,81 @@ def test_a_cell_of_the_confusion_matrix_says_its_counts(opened):
     assert "0 taken for 1: 1 of 10, 10.0 %" in one(driver, "figure:has(.confusion)").text
 
 
-def test_a_picture_grows_by_a_click_and_shrinks_by_another(opened):
-    driver = opened("job")
-    picture = one(driver, "figure:not(.film) img")
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("shown", ["figure:not(.film) img", ".film img:not([hidden])"])
+def test_a_click_opens_a_picture_in_full_and_another_closes_it(opened, width, shown):
+    driver = opened("job", width)
+    picture = one(driver, shown)
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
-    figure = picture.find_element("xpath", "..")
-    before = figure.size["width"]
+    before, (natural, high) = picture.size["width"], (picture.get_property(f"natural{s}") for s in ("Width", "Height"))
     picture.click()
-    assert figure.size["width"] > 1.5 * before
-    picture.click()
-    assert figure.size["width"] == before
+    large = one(driver, "dialog[open] img")
+    assert large.size["width"] > 1.5 * before and large.size["width"] >= natural
+    assert large.size["width"] == width or large.size["height"] == WIDTHS[width], "as large as the screen"
+    assert large.size["height"] == pytest.approx(large.size["width"] * high / natural, abs=1)
+    large.click()
+    assert not driver.find_elements("css selector", "dialog[open]") and picture.size["width"] == before
+    picture.send_keys(Keys.ENTER)
+    assert one(driver, "dialog[open]")
+    ActionChains(driver).send_keys(Keys.ESCAPE).perform()
+    assert not driver.find_elements("css selector", "dialog[open]")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_picture_larger_than_the_screen_is_opened_in_its_own_size(opened, tmp_path, width):
+    few_labels(tmp_path)
+    for errors in tmp_path.glob("*/errors.png"):
+        picture(errors, size=2000)
+    driver = opened(write_sweep_page(tmp_path), width)
+    shown = one(driver, "figure img")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", shown)
+    shown.click()
+    assert one(driver, "dialog[open] img").size["width"] == 2000
+    box = "const {scrollWidth, clientWidth} = document.querySelector('dialog'); return [scrollWidth, clientWidth]"
+    inside, seen = driver.execute_script(box)
+    assert inside == 2000 and seen <= width, "what is not seen can be scrolled to"
+
+
+def test_what_lies_beyond_the_axis_leaves_the_frame(opened, tmp_path):
+    """A running mean and a held-out value far above all others: no flat line and no mark at the edge."""
+    job = write_job(tmp_path, "none", 0.5, "digits", model="gan")
+    told = history()
+    told |= {"updates": list(range(10, 2010, 10)), "rows": [[1 + n / 100] for n in range(200)]}
+    told["rows"][50] = [900.0]
+    told["epochs"] = [{"epoch": n, "updates": 10 * n, "train/critic_loss": 1.4 + (n == 30) * 500} for n in range(1, 40)]
+    (job / "history.json").write_text(json.dumps(told))
+    driver = opened(write_sweep_page(tmp_path))
+    chart = one(driver, ".card [data-chart]")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+    driver.execute_async_script(DRAWN)
+    marks = chart.find_elements("css selector", "[role=img] circle:not(.ring)")
+    frame = chart.find_element("css selector", "svg svg")
+    low, high = ([float(v) for v in frame.get_dom_attribute("viewBox").split()][i] for i in (1, 3))
+    heights = [float(mark.get_attribute("cy")) for mark in marks]
+    assert len(marks) == 38 and all(low + 1 < height < low + high - 1 for height in heights)
+    path = chart.find_element("css selector", "svg svg .curve").get_attribute("d")
+    ups = [float(point.split()[1]) for point in path[1:].split("L")]
+    assert min(ups) < low - 1000 and sum(up < low for up in ups) == 1
+    look = "const {overflow, width, height} = getComputedStyle(arguments[0]); return [overflow, width, height]"
+    wide = float(frame.get_dom_attribute("viewBox").split()[2])
+    assert driver.execute_script(look, frame) == ["hidden", f"{wide:g}px", f"{high:g}px"]
+    svg = one(chart, "svg")
+    for _ in range(51):
+        svg.send_keys(Keys.ARROW_RIGHT)
+    tip = one(chart, ".tip")
+    assert tip.text == "D, running: 900 at 510 generator updates, beyond the axis"
+    assert svg.rect["y"] - tip.size["height"] - 10 <= tip.rect["y"] <= svg.rect["y"] + svg.size["height"]
+    assert one(chart, ".ring").get_attribute("visibility") == "hidden"
+
+
+def test_published_figures_share_an_entry_of_the_legend_and_say_their_names_at_their_points(opened, tmp_path):
+    write_job(tmp_path, "knn", 0.9, "mnist", 100)
+    driver = opened(write_sweep_page(tmp_path))
+    names = [item.text for item in driver.find_elements("css selector", ".chart .legend li")]
+    assert names == ["knn on vae, supervised", "published (point at one)"]
+    driver.execute_async_script(DRAWN)
+    one(driver, ".chart svg").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert one(driver, ".chart .tip").text.startswith("published: ")
 
 
 def test_a_command_is_copied(opened):

@@ -4,15 +4,18 @@ something."""
 import io
 import math
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
+from callbacks.drawing.colours import GENERATED, REAL, role
 from callbacks.drawing.loss_charts import losses_figure, plain_history
 from callbacks.observers.loss_history import LARGEST_NORM, NORM_BINS, LossHistory, _mean_terms
 from callbacks.observers.watching import evaluating
 from datamodules.digits import Digits
+from latent_lab.report_page.curves import loss_charts
 from lightning_modules.adversarial_networks import ConvCritic, ConvGenerator
 from lightning_modules.gan import GAN
 from lightning_modules.wgan_gp import WGANGP
@@ -179,6 +182,43 @@ def test_charts_have_their_equilibria_and_held_out_images():
     assert all(axes.get_xlabel() == "generator updates" for axes in visible[:-1])
     assert "arbitrary offset" in visible[5].get_title() and "gradient norms" in visible[6].get_title()
     assert losses_figure({}) is None
+
+
+def test_the_bin_of_all_large_norms_is_said_and_not_drawn():
+    history = plain_history(fitted(WGANGP, epochs=1)[0].state_dict())
+    history["norm_counts"] = [[30, 10] + [0] * 57 + [60]]
+    axes = next(axes for axes in losses_figure({"": history}).axes if "gradient norms" in axes.get_title())
+    drawn = axes.patches[0].get_data()
+    assert len(drawn.values) == 59 and drawn.values.max() == pytest.approx(0.3 / 0.05) and not drawn.values[2:].any()
+    assert axes.get_legend().get_texts()[0].get_text() == "epoch 1, 60.0% beyond 2.95"
+
+
+def test_the_critic_is_blue_and_the_generator_vermillion_in_every_chart():
+    history = plain_history(fitted(GAN, epochs=1)[0].state_dict())
+    figure = losses_figure({"": history})
+    colour = {line.get_label(): line.get_color() for axes in figure.axes for line in axes.lines}
+    for end in ("running", "training set"):
+        assert {colour[f"{name}, {end}"] for name in ("discriminator", "D(x)")} == {REAL}
+        assert colour[f"D(G(z)), {end}"] == GENERATED
+    assert colour["generator, running"] == GENERATED
+    numbers = {one["name"]: one["colour"] for chart in loss_charts(history, "") for one in chart["series"]}
+    assert {numbers[name] for name in colour if name in numbers and colour[name] == REAL} == {0}
+    assert {numbers[name] for name in colour if name in numbers and colour[name] == GENERATED} == {1}
+    assert numbers["discriminator, held-out"] == 8 and numbers["D(G(z)), held-out"] == 9
+    assert [role(name) for name in ("its average", "critic's estimate", "penalty")] == ["average", "real", None]
+
+
+def test_no_label_is_cut_off_at_the_left():
+    """The numbers of an axis change by its layout, so that it is laid out once before it is drawn."""
+    history = plain_history(fitted(GAN, epochs=1)[0].state_dict())
+    for least, most in ((0.61, 0.81), (0.49, 0.6), (0.0072, 0.023), (1.0, 1.037)):
+        rows = np.linspace(least, most, np.size(history["rows"])).reshape(-1, len(history["names"]))
+        changed = history | {"rows": rows.tolist()}
+        figure = losses_figure({"one": changed, "other": changed | {"charts": changed["charts"][:1]}})
+        laid_out = [axes.get_position().bounds for axes in figure.axes]
+        figure.draw_without_rendering()
+        assert np.abs(np.subtract(laid_out, [axes.get_position().bounds for axes in figure.axes])).max() < 0.02
+        assert min(axes.get_tightbbox().x0 for axes in figure.axes if axes.get_visible()) >= 0
 
 
 def test_looking_at_the_critic_leaves_every_mode_as_it_was():

@@ -469,3 +469,33 @@ def test_what_each_of_the_two_has_learned_is_said(page):
     assert "the generator took 1,000 steps, the discriminator took 5,000" in opened.text("caption")
     opened = page(steps={"critic": 5, "generator": 0})
     assert "the generator is fixed, the discriminator took 5,000" in opened.text("caption")
+
+
+def test_one_step_is_no_steps(page):
+    opened = page(frames=[frame(1)], charts=[])
+    assert "the generator took 1 step, the discriminator took 5." in opened.text("caption")
+
+
+def test_what_is_before_and_what_after_the_update_is_said(page):
+    opened = page()
+    caption = opened.text("caption")
+    assert "orange diamonds generated before this update." in caption and "a grid of noise after the update" in caption
+    assert opened.text("when") == "Scores of the generator after this iteration's update"
+    opened.click("layer-real")
+    assert "Orange diamonds generated before" in opened.text("caption") and "lue dots" not in opened.text("caption")
+
+
+def test_a_value_beyond_the_axis_has_no_dot(page):
+    """Of a chart's axis, which 1 % of the values at either end do not set."""
+    values, updates = [1 + n % 2 for n in range(280)], list(range(300))
+    drawn = {}
+    for last in (1.5, 900.0):
+        series = {"generator": [*values, *[None] * 19, last]}
+        chart = {"title": "losses", "updates": updates, "series": series, "lines": {}, "log": False}
+        opened = page(charts=[chart], frames=[frame(299)])
+        canvas = opened["charts"].find_element("css selector", "canvas")
+        assert opened.text("charts").split() == ["losses", "generator", str(last).removesuffix(".0")]
+        strip = "[...arguments[0].getContext('2d').getImageData(arguments[1] - 4, 0, 12, 116).data]"
+        pixels = np.array(opened.js(strip, canvas, canvas.size["width"] - 8)).reshape(116, 12, 4)
+        drawn[last] = sum(is_orange(pixel[:3].astype(int)) and pixel[3] > 200 for pixel in pixels.reshape(-1, 4))
+    assert drawn[1.5] > 15 and drawn[900.0] == 0

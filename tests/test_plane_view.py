@@ -344,7 +344,7 @@ def test_pictures_and_animation_are_drawn(tmp_path):
     with Image.open(tmp_path / "view.gif") as animation:
         assert animation.n_frames == len(state["frames"]) == 11
     figure = overview_figure(state, LAYERS, "x")
-    assert figure.subfigs[0].get_suptitle().startswith("update 20: JS ")
+    assert figure.subfigs[0].get_suptitle().startswith("after update 20: JS ")
     assert "modes hit" in [axes.get_title() for axes in figure.axes]
     assert arrow_scale(state) > 0
 

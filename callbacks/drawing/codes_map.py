@@ -24,8 +24,9 @@ FONT, LINE = 14, 22  # letters, and from one line of the legend to the next
 MOST_LABELLED = 100  # labelled codes, the first ones: more would cover everything
 NO_CLASS = (96, 96, 96)  # the colour of a dot that stands for all classes
 PALE = 0.35  # how far what is right is mixed with white
-# Ten colours that stay apart for colour-blind eyes: Petroff 2021 (arXiv 2107.02270).
-PALETTE = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
+# Ten colours, none grey, found by a search: the two most alike are far apart in OKLab, for eyes that see all colours
+# and for those that lack red or green (Machado et al. 2009).
+PALETTE = ("#1063ff", "#bdd900", "#a3006c", "#6ad8ff", "#5300aa", "#6a1d00", "#ff96b8", "#217809", "#8675b9", "#a79763")
 Colour = tuple[int, int, int]
 
 

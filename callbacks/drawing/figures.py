@@ -5,8 +5,10 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from callbacks.drawing.codes_map import PALETTE
+
 SHEET_WIDTH = 960
-MANY_COLOURS = colormaps["turbo"]  # of more classes than matplotlib's cycle has colours
+MANY_COLOURS = colormaps["turbo"]  # of more classes than the palette has colours
 
 
 def sheet(rows: list[Tensor], columns: int = 16, title: str = "") -> Figure:
@@ -40,7 +42,7 @@ def latent_figure(points: np.ndarray, targets: np.ndarray, title: str, class_nam
     size = 4 if len(points) > 1000 else 16
     for index, name in enumerate(class_names):
         chosen = points[targets == index]
-        colour = f"C{index}" if len(class_names) <= 10 else MANY_COLOURS(index / (len(class_names) - 1))
+        colour = PALETTE[index] if len(class_names) <= len(PALETTE) else MANY_COLOURS(index / (len(class_names) - 1))
         axes.scatter(chosen[:, 0], chosen[:, 1], s=size, linewidths=0, alpha=0.7, color=colour, label=name)
     axes.set_title(title, fontsize=9)
     axes.legend(markerscale=2, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

@@ -1,18 +1,20 @@
 """Adversarial losses as charts that do not mislead: over generator updates, with the lines that mean something,
 held-out images beside training images, and no line where there is no meaning."""
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from callbacks.drawing.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
+from callbacks.drawing.colours import BLACK, BLUE, GREEN, GREY, NAVY, PURPLE, RUST, SKY, VERMILLION, role
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EPOCH_STYLES = {"train": ("o-", "training set"), "val": ("s--", "held-out")}
-PAIRS = ((BLUE, VERMILLION), (GREEN, PURPLE), (SKY, ORANGE))  # of a term: of training, held-out
+PAIRS = {"real": (BLUE, NAVY), "generated": (VERMILLION, RUST)}  # of a term: of training, held-out
+OTHER_PAIRS = ((GREEN, PURPLE), (BLACK, GREY))  # of terms that are neither's
 GENERATORS = {"averaged": "averaged generator", "raw": "generator"}
 LINES = (":", (0, (1, 4)), "-.")  # styles of what a loss is held against
 COLUMNS = 2  # panels a row: the sheet is WIDTH inches of 100 pixels wide, as a page shows it
@@ -72,6 +74,7 @@ def losses_figure(histories: dict[str, dict]) -> "Figure | None":
     if len(histories) > len(shown):
         said = f"the first {len(shown)} of {len(histories)} fits; the folder of each job has its own losses.png"
         figure.suptitle(said, fontsize=9)
+    figure.get_layout_engine().execute(figure)  # panels that are laid out have other ticks: the next layout is of those
     return figure
 
 
@@ -85,9 +88,9 @@ def _draw_chart(axes: "Axes", chart: dict, history: dict) -> None:
     """A chart, and beneath it, where they cover no curve, what its lines are."""
     rows = np.asarray(history["rows"])
     window = {name: rows[:, i] for i, name in enumerate(history["names"])}
-    drawn = []
-    for number, (name, label) in enumerate(chart["series"].items()):
-        colours = PAIRS[number % len(PAIRS)]
+    drawn, free, kept = [], cycle(OTHER_PAIRS), dict(PAIRS)
+    for name, label in chart["series"].items():
+        colours = kept.pop(role(label), None) or next(free)
         if name in window:
             axes.plot(history["updates"], window[name], color=colours[0], lw=1, alpha=0.55, label=f"{label}, running")
             drawn.append(window[name])
@@ -137,13 +140,16 @@ def log_axis(axes: "Axes") -> None:
 
 
 def _draw_norms(axes: "Axes", history: dict) -> None:
-    """Histograms of the gradients' norms: the last epoch's, and the first's as an outline."""
+    """Histograms of the gradients' norms: the last epoch's, and the first's as an outline. The last bin, which has all
+    larger norms too, is no density: its share is said instead."""
     counts = np.asarray(history["norm_counts"])
     edges = np.linspace(0, history.get("largest_norm", 3.0), counts.shape[1] + 1)  # older histories do not say
     for at, colour, filled in ((-1, SKY, True), (0, GREY, False)):
         density = counts[at] / max(1, counts[at].sum()) / (edges[1] - edges[0])
-        epoch = f"epoch {history['epochs'][at]['epoch']}"
-        axes.stairs(density, edges, fill=filled, alpha=0.8, color=colour, label=epoch)
+        beyond = counts[at][-1] / max(1, counts[at].sum())
+        said = f", {beyond:.1%} beyond {edges[-2]:.3g}" if beyond else ""
+        epoch = f"epoch {history['epochs'][at]['epoch']}{said}"
+        axes.stairs(density[:-1], edges[:-1], fill=filled, alpha=0.8, color=colour, label=epoch)
     axes.axvline(1, color=GREY, lw=1.2, ls=":", label="norm 1")
     axes.set_xlabel(r"$\|\nabla D(\hat x)\|_2$", fontsize=8)
     _finish(axes, "gradient norms between real and generated (density)")

@@ -79,20 +79,20 @@ def _legend(state: dict, layers: list[str]) -> list:
     from matplotlib.patches import Patch
 
     frame, found = state["frames"][-1], []
-    for layer in ("real", "generated"):
+    for layer, words in (("real", "real points"), ("generated", "generated points, before the update")):
         if layer in layers:
             mark = MARKS[layer]
             style = {"marker": mark["marker"], "color": mark["color"], "markeredgecolor": "white", "markersize": 6}
-            found.append(Line2D([], [], ls="", label=f"{layer} points", **style))
+            found.append(Line2D([], [], ls="", label=words, **style))
     if "gradients" in layers:
         arrow = {"marker": r"$\rightarrow$", "markersize": 12, "color": BLACK}
-        found.append(Line2D([], [], ls="", label="where the generator's loss falls", **arrow))
+        found.append(Line2D([], [], ls="", label="where the generator's loss falls, before it", **arrow))
     if "manifold" in layers and frame["manifold"]:
         if state["noise"]["dim"] == 1:
-            found.append(Line2D([], [], color=GENERATED, lw=1.5, label="all that the generator can make"))
+            found.append(Line2D([], [], color=GENERATED, lw=1.5, label="all that the generator can make, after it"))
         else:
             style = {"facecolor": GENERATED, "alpha": 0.35, "edgecolor": GENERATED}
-            found.append(Patch(label="the generator's image of a grid of noise, denser darker", **style))
+            found.append(Patch(label="image of a grid of noise after it, denser darker", **style))
             found.append(Patch(fill=False, edgecolor=FOLD, label="folded over"))
     if "decision" in layers:
         words = ("critic: low value", "critic: high value") if state["says"] == "distance" else (
@@ -160,18 +160,20 @@ def _explained(figure, axes: "Axes", state: dict, index: int, layers: list[str],
 
 
 def caption(frame: dict) -> str:
-    """``update 1,200: JS 0.041 bits, W1 0.0189 (300 pairs), 8 modes``: of the generator that learns, whose points these
-    are."""
+    """``after update 1,200: JS 0.041 bits, W1 0.0189 (300 pairs), 8 modes``: of the generator that learns, after its
+    update; the points that are drawn are those before it."""
     scores = frame["scores"]
     modes = f", {scores['modes']} modes" if "modes" in scores else ""
-    return f"update {frame['update']:,}: JS {scores['js']:.3f} bits, W1 {scores['w1']:.4f} ({PAIRED} pairs){modes}"
+    distances = f"JS {scores['js']:.3f} bits, W1 {scores['w1']:.4f} ({PAIRED} pairs)"
+    return f"after update {frame['update']:,}: {distances}{modes}"
 
 
 def budgets(state: dict, frame: dict) -> str:
     """What each of the two had learned by then: ``generator 600 steps, critic 3,000``."""
     judge = "critic" if state["says"] == "distance" else "discriminator"
     critic, generator = (steps * frame["update"] for steps in (state["steps"]["critic"], state["steps"]["generator"]))
-    return f"generator {f'{generator:,} steps' if generator else 'fixed'}, {judge} {critic:,} steps"
+    took = f"{generator:,} step{'s' * (generator != 1)}" if generator else "fixed"
+    return f"generator {took}, {judge} {critic:,} step{'s' * (critic != 1)}"
 
 
 def absent(state: dict, frame: dict, layers: list[str]) -> str:
@@ -190,9 +192,10 @@ def panel_figure(state: dict, layers: list[str]) -> "Figure":
     draw_frame(axes, state, -1, [layer for layer in layers if layer not in ("gradients", "manifold")])
     axes.set(xlabel="", ylabel="")
     axes.tick_params(labelsize=7)
-    scores = f"JS {frame['scores']['js']:.3f} bits, W1 {frame['scores']['w1']:.4f}"
+    scores = f"after update {frame['update']:,}: JS {frame['scores']['js']:.3f} bits, W1 {frame['scores']['w1']:.4f}"
     steps = budgets(state, frame).replace(", ", "\n")
     axes.set_title(f"{steps}\n{scores}{absent(state, frame, layers)}", fontsize=8)
+    figure.get_layout_engine().execute(figure)  # laid out, its plot has other ticks: the next layout is of those
     return figure
 
 

@@ -3,14 +3,14 @@
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from callbacks.drawing.colours import BLACK, GENERATED, GREEN, GREY, PURPLE, REAL
+from callbacks.drawing.colours import BLACK, GENERATED, GREEN, GREY, PURPLE, REAL, role
 from callbacks.drawing.loss_charts import log_axis
 from metrics.plane_yardstick import PAIRED
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws
     from matplotlib.axes import Axes
 
-SERIES = {"generator": GENERATED, "its average": BLACK, "critic's estimate": REAL}  # of the charts, where so called
+OF_ROLE = {"average": BLACK, "real": REAL, "generated": GENERATED}
 JS, W1 = "JS divergence in bits (10,000 points)", f"Wasserstein-1 distance ({PAIRED} points)"
 UNDER = 26  # points from a chart to its legend: the numbers and the name of its axis
 MORE_SERIES = (GREEN, PURPLE, GREY)
@@ -80,7 +80,7 @@ def draw_scores(axes: "Axes", chart: dict) -> None:
 
     free, styles = iter(MORE_SERIES), iter(("-", "--", "-."))
     for label, values in chart["series"].items():
-        colour = SERIES.get(label) or next(free)
+        colour = OF_ROLE.get(role(label)) or next(free)
         axes.plot(chart["updates"], values, next(styles), lw=1.2, color=colour, label=label)
     for (label, value), style in zip(chart["lines"].items(), (":", (0, (1, 4)), (0, (4, 4))), strict=False):
         axes.axhline(value, color=GREY, lw=1, ls=style, label=label)

@@ -7,13 +7,17 @@ dash, marker, line, points}``; a point ``[x, y, deviation, text, command]``, the
 
 import math
 from collections.abc import Iterable
+from itertools import cycle
 
+from callbacks.drawing.colours import role
 from latent_lab.accuracy_chart import FROM, LEAST_ERROR, TICKS
 from latent_lab.head_table import Block, Cell, in_cell
 from latent_lab.page import commands_of
-from latent_lab.results import Spread, headline, in_words
+from latent_lab.results import Spread, headline, in_words, short
 
 COLOURS, DASHES = 7, 4  # of the style sheet, of the script: lines are told apart by each of them
+OF_ROLE = {"real": (0, 8), "generated": (1, 9), "average": (7, 7)}  # colours of a curve, and of its held-out values
+FREE = (2, 3, 4, 5, 6)  # colours of other curves
 PUBLISHED = -1  # the colour of what is quoted: grey
 MARKERS = {"supervised": "circle", "semi-supervised": "square", "transductive": "triangle"}
 MOST_VALUES = 200  # of a curve
@@ -21,7 +25,7 @@ MOST_MARKED = 40  # values, each with a marker
 MOST_ROWS = 60  # of a chart of scores
 MOST_COMMANDS = 3  # beside a point
 CLIPPED = 0.01  # share of values at either end that don't set an axis: the first updates' extremes
-EPOCH_STAGES = {"train": "training set", "val": "held-out"}
+RUNNING, EPOCH_STAGES = "running", {"train": "training set", "val": "held-out"}
 
 
 def accuracy_chart(block: Block) -> dict | None:
@@ -44,12 +48,12 @@ def accuracy_chart(block: Block) -> dict | None:
         points = [[n, float(mean), None, f"{mean} ± {std}" if std else str(mean), None] for n, (mean, std) in figures]
         style = {"colour": PUBLISHED, "dash": 0, "line": True, "marker": "cross"}
         series.append({"name": f"published: {reference.name}", **style, "points": points})
-    values = [y for one in series for _, y, *_ in one["points"]]
-    bottom, top = (min(end, 100 - LEAST_ERROR) for end in (min(*values, FROM), max(values)))
+    reach = [y + sign * (std or 0) for one in series for _, y, std, *_ in one["points"] for sign in (-1, 1)]
+    bottom, top = (min(end, 100 - LEAST_ERROR) for end in (min(*reach, FROM), max(reach)))
     margin = 1.25  # of the error, at either end
     limits = [max(0.0, 100 - margin * (100 - bottom)), 100 - (100 - top) / margin]
     return {
-        "title": f"{block.dataset}: accuracy over the number of labels (upright: logarithmic in the error)",
+        "title": f"{block.title}: accuracy over the number of labels (upright: logarithmic in the error)",
         "x": {"label": "labelled images", "scale": "log", "range": _around(block.counts), "ticks": block.counts},
         "y": {"label": "accuracy %", "scale": "error", "range": limits, "ticks": list(TICKS)},
         "series": series,
@@ -95,7 +99,7 @@ def score_charts(rows: list[dict], shown: list[str], over: list[str]) -> list[di
     """
     rows = rows[:MOST_ROWS]
     differing = [key for key in shown if len({str(row[key]) for row in rows}) > 1]
-    names = [", ".join(f"{key.rpartition('.')[2]} {row[key]}" for key in differing) or "all" for row in rows]
+    names = [", ".join(f"{short(key)} {row[key]}" for key in differing) or "all" for row in rows]
     members = [list(row["members"].values()) for row in rows]
     commands: list[str] = []
     numbers = [_numbered(commands, of) for of in members] if len(rows) > 1 else []
@@ -156,7 +160,7 @@ def loss_charts(history: dict, command: str) -> list[dict]:
         for name, label in chart["series"].items():
             if name in columns:
                 series.append(
-                    (f"{label}, running", _thinned(list(zip(history["updates"], columns[name], strict=True))))
+                    (f"{label}, {RUNNING}", _thinned(list(zip(history["updates"], columns[name], strict=True))))
                 )
             for stage, what in EPOCH_STAGES.items():
                 key = f"{stage}/{name}"
@@ -187,13 +191,27 @@ def _over_updates(
         "y": {"label": "", "scale": "log" if log else "linear", "range": upright,
               "ticks": _decades(*upright) if log else None},
         "series": [
-            {"name": name, "colour": number % COLOURS, "dash": number % DASHES, "line": True,
-             "marker": None if name.endswith("running") or len(points) > MOST_MARKED else "circle",
+            {"name": name, "colour": colour, "dash": number % DASHES, "line": True,
+             "marker": None if name.endswith(RUNNING) or len(points) > MOST_MARKED else "circle",
              "points": [[x, float(f"{y:.4g}"), None, None, 0] for x, y in points]}
-            for number, (name, points) in enumerate(series)
+            for number, ((name, points), colour) in enumerate(zip(series, _colours(series), strict=True))
         ],
         "lines": [list(line) for line in lines], "commands": [command],
     }]  # fmt: skip
+
+
+def _colours(series: list[tuple[str, list]]) -> list[int]:
+    """A colour a curve: the critic's and the generator's as everywhere, others free ones; of one term's curves the
+    running means and those of the training set share one, and dashes tell them apart."""
+    free, taken, found = cycle(FREE), {}, []
+    for name, _ in series:
+        term, _, stage = name.rpartition(", ")
+        term = term if stage in (RUNNING, *EPOCH_STAGES.values()) else name
+        if term not in taken:
+            own = OF_ROLE.get(role(term))
+            taken[term] = own if own and own not in taken.values() else (next(free), next(free))
+        found.append(taken[term][stage == EPOCH_STAGES["val"]])
+    return found
 
 
 def _decades(low: float, high: float) -> list[float]:

@@ -12,7 +12,7 @@ from latent_lab.results import left
 # Of a job's pictures: how important each is (0 is the last to go), and what it shows.
 STILLS = {
     "errors.png": (0, "what the classifier got wrong, beside what it was given labelled"),
-    "view.png": (0, "real and generated points, and what the discriminator makes of every place"),
+    "view.png": (0, "real and generated points, and what the critic or discriminator makes of every place"),
     "samples.png": (0, "samples of the averaged generator, beside training images"),
     "class_samples.png": (0, "samples of each class"),
     "nearest.png": (1, "under each sample the training image nearest to it"),

@@ -66,10 +66,7 @@
 
   function place(axis, from, to) {
     const scale = SCALES[axis.scale], [low, high] = axis.range.map(scale);
-    return (value) => {
-      const share = (scale(value) - low) / (high - low || 1);
-      return from + Math.min(1, Math.max(0, share)) * (to - from);
-    };
+    return (value) => from + (scale(value) - low) / (high - low || 1) * (to - from);
   }
 
   function marker(kind, x, y, attributes) {
@@ -87,7 +84,10 @@
 
   function legend(spec) {
     const list = make("ul", { class: "legend" });
-    for (const series of spec.series) {
+    const quoted = spec.series.filter((series) => series.colour < 0); // all grey: their names are said at their points
+    const listed = quoted.length < 2 ? spec.series
+      : [...spec.series.filter((series) => series.colour >= 0), { ...quoted[0], name: "published (point at one)" }];
+    for (const series of listed) {
       const item = make("li"), key = make("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" }), colour = colourOf(series);
       if (series.line) key.append(make("line", { x1: 0, x2: 26, y1: 6, y2: 6, stroke: colour, "stroke-width": 2,
         "stroke-dasharray": DASHES[series.dash % 4] }));
@@ -154,25 +154,34 @@
         add("text", { x: width - RIGHT, y: py(value) - 4, "text-anchor": "end" }, name);
       }
       this.points = [];
+      this.frame = { top: TOP, bottom };
+      // what lies beyond the axes leaves the frame, and no mark stands at its edge instead
+      const inside = add("svg", { x: left, y: TOP, width: width - RIGHT - left, height: bottom - TOP,
+        viewBox: `${left} ${TOP} ${width - RIGHT - left} ${bottom - TOP}` });
+      Object.assign(inside.style, { width: `${width - RIGHT - left}px`, height: `${bottom - TOP}px` });
       const most = Math.min(9, 60 / series.length); // pixels, by which error bars of one place stand apart
       series.forEach((one, number) => {
         const stroke = colourOf(one), aside = rows || x.scale !== "log" ? 0 : (number - (series.length - 1) / 2) * most / 2;
         const at = one.points.map((point) => ({ x: px(point[0]) + aside, y: py(point[1]), point, series: one }));
-        if (one.line) add("path", { class: "curve", stroke, "stroke-dasharray": DASHES[one.dash % 4],
-          d: at.map((p, first) => `${first ? "L" : "M"}${p.x.toFixed(1)} ${p.y.toFixed(1)}`).join("") });
+        if (one.line) inside.append(make("path", { class: "curve", stroke, "stroke-dasharray": DASHES[one.dash % 4],
+          d: at.map((p, first) => `${first ? "L" : "M"}${p.x.toFixed(1)} ${p.y.toFixed(1)}`).join("") }));
         for (const { x: cx, y: cy, point } of at) {
           const [vx, vy, deviation] = point;
           if (deviation !== null && deviation !== undefined) {
             const ends = rows ? [px(vx - deviation), px(vx + deviation)] : [py(vy - deviation), py(vy + deviation)];
-            add("line", rows ? { class: "bar", stroke, x1: ends[0], x2: ends[1], y1: cy, y2: cy }
-              : { class: "bar", stroke, x1: cx, x2: cx, y1: ends[0], y2: ends[1] });
+            inside.append(make("line", rows ? { class: "bar", stroke, x1: ends[0], x2: ends[1], y1: cy, y2: cy }
+              : { class: "bar", stroke, x1: cx, x2: cx, y1: ends[0], y2: ends[1] }));
           }
-          if (one.marker) this.svg.append(marker(one.marker, cx, cy, { fill: stroke, stroke }));
+          if (one.marker && this.shows(cy)) this.svg.append(marker(one.marker, cx, cy, { fill: stroke, stroke }));
         }
         this.points.push(...at);
       });
       this.ring = add("circle", { class: "ring", r: 8, cx: -20, cy: -20 });
       this.at = -1;
+    }
+
+    shows(y) {
+      return y >= this.frame.top - 0.5 && y <= this.frame.bottom + 0.5;
     }
 
     near(event) {
@@ -195,16 +204,19 @@
     show(number) {
       const { x, y, point, series } = this.points[number], { x: axis, y: up, commands } = this.spec;
       this.at = number;
+      const seen = this.shows(y), at = Math.min(this.frame.bottom, Math.max(this.frame.top, y));
+      this.ring.setAttribute("visibility", seen ? "visible" : "hidden");
       this.ring.setAttribute("cx", x);
       this.ring.setAttribute("cy", y);
       const name = up.scale === "rows" ? up.names[point[1]] : series.name;
       const value = point[3] ?? short(point[1]);
-      this.tip.textContent = up.scale === "rows" ? `${name}: ${value}` : `${name}: ${value} at ${short(point[0])} ${axis.label}`;
+      this.tip.textContent = up.scale === "rows" ? `${name}: ${value}`
+        : `${name}: ${value} at ${short(point[0])} ${axis.label}${seen ? "" : ", beyond the axis"}`;
       this.tip.hidden = false;
       const box = this.svg.getBoundingClientRect(), room = document.documentElement.clientWidth - 8;
       const aside = Math.min(box.left + x + 12, room - this.tip.offsetWidth);
       this.tip.style.left = `${Math.max(4, aside) + scrollX}px`;
-      this.tip.style.top = `${box.top + scrollY + y - this.tip.offsetHeight - 12}px`;
+      this.tip.style.top = `${box.top + scrollY + at - this.tip.offsetHeight - 12}px`;
       const known = point[4] !== null && point[4] !== undefined;
       this.code.textContent = known ? commands[point[4]] : "published; the table says where";
       this.said.querySelector("button").hidden = !known;
@@ -233,8 +245,26 @@
       if (event.target.dataset.says) said.textContent = event.target.dataset.says;
     });
   }
+
+  // A picture in full size, or larger where the screen has room; a click or the escape key closes it.
+  function enlarge(picture) {
+    const dialog = make("dialog", { class: "full", "aria-label": picture.alt });
+    const { naturalWidth: width, naturalHeight: height } = picture;
+    const { clientWidth: across, clientHeight: down } = document.documentElement;
+    const times = Math.max(1, Math.min(across / width, down / height));
+    dialog.append(make("img", { src: picture.src, alt: picture.alt, width: Math.floor(times * width) }));
+    dialog.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
+  for (const picture of document.querySelectorAll("figure img")) {
+    picture.tabIndex = 0;
+    picture.addEventListener("keydown", (event) => { if (event.key === "Enter") enlarge(picture); });
+  }
   document.addEventListener("click", (event) => {
-    if (event.target.matches("figure img")) event.target.closest("figure").classList.toggle("large");
+    if (event.target.matches("figure img")) enlarge(event.target);
     const button = event.target.closest("button");
     if (!button) return;
     if (button.closest("th")) sort(button);

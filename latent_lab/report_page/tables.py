@@ -73,7 +73,7 @@ def _of_block(block: Block, split: str, charts: list[dict]) -> Html:
     ]
     bold = [(at, column) for at, line in enumerate(found) for column in line.bold]
     return joined([
-        element("h2", block.dataset),
+        element("h2", block.title),
         table(header(block), cells, bold),
         element("p", f"{caption(block, split)} {SORTS}", class_="soft"),
         _chart(chart, charts) if chart else None,
