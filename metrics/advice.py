@@ -26,7 +26,7 @@ class Words(NamedTuple):
 
 LOWER = "lower the rates (model.lr_generator first), or let them decay where they do not yet (model.lr_decay=cosine)"
 OR_WGAN_GP = ", or model=wgan_gp"  # which is not said of one
-FASTER = "raise model.lr_generator, or train longer (trainer.max_epochs)"
+FASTER = "raise model.lr_generator, or train longer"
 YOUNG = "; or train longer, if it has had less than a thousand updates"
 WORDS = {
     "diverged": Words(
@@ -76,7 +76,7 @@ WORDS = {
     ),
     "oscillated": Words(
         "not converged, it oscillates (within all limits in {near} of the last {judged} frames)",
-        "within limits in {near} of {judged} frames, {worst}; lower model.lr_generator",
+        "near in {near} of {judged} frames, {worst}; lower model.lr_generator",
         LOWER,
     ),
     "stuck": Words("not converged, and it comes no nearer", "{worst}; {help}", None),
@@ -101,9 +101,9 @@ def beyond(excesses: Iterable[float]) -> int:
 
 
 def in_short(name: str, value: float, bound: Bound) -> str:
-    """``w1 0.0557, limit 0.0459``, by the name that the metric has in tables."""
+    """``w1_averaged 0.0557, limit 0.0459``, by the name that the metric has in tables."""
     form = SCORES[name][1]
-    return f"{name} {form.format(value)}, limit {form.format(bound.limit)}"
+    return f"{name}_averaged {form.format(value)}, limit {form.format(bound.limit)}"
 
 
 def figure(name: str, value: float, bound: Bound, excesses: list[float], drifting: bool) -> str:

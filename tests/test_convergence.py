@@ -203,7 +203,7 @@ LONGEST = {
     "near": 25,
     "judged": 25,
     "lost": "",
-    "worst": "misplaced 0.124, limit 0.117",
+    "worst": "misplaced_averaged 0.124, limit 0.117",
 }
 
 
@@ -217,9 +217,11 @@ def test_a_line_is_one_word_and_short(state):
 def test_the_line_begins_with_the_state():
     assert judge(js=FALLING).summary == "converged: within all limits from update 70 on"
     found = judge(w1=[0.07] * FORTY)
-    assert found.summary == ("stuck: w1 0.0700, limit 0.0500; larger batches (dataset.batch_size), or train longer")
+    assert found.summary == (
+        "stuck: w1_averaged 0.0700, limit 0.0500; larger batches (dataset.batch_size), or train longer"
+    )
     assert judge(js=wave(0.09, 0.11)).summary == (
-        "oscillated: within limits in 5 of 10 frames, js 0.1100, limit 0.1000; lower model.lr_generator"
+        "oscillated: near in 5 of 10 frames, js_averaged 0.1100, limit 0.1000; lower model.lr_generator"
     )
 
 

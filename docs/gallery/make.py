@@ -18,7 +18,7 @@ MOST_BYTES, MOST_IN_ALL = 1_000_000, 5_000_000
 COMMANDS = (  # few jobs, and few frames, so that the pages are small
     ["experiment=demo", "n_labels=20,100", "label_seed=0", "sweep=few_labels"],
     ["experiment=demo_gan", "sweep=gan"],
-    ["-m", "model=gan", "dataset=8gaussians", "callbacks.observers.view.every_n_updates=120", "sweep=plane"],
+    ["-m", "model=gan", "dataset=8gaussians", "callbacks.observers.view.every_n_updates=150", "sweep=plane"],
 )
 FILES = {
     "few_labels.html": "sweeps/few_labels/report.html",
