@@ -82,12 +82,12 @@ WORDS = {
     "stuck": Words("not converged, and it comes no nearer", "{worst}; {help}", None),
 }
 SCORES = {  # in the order in which they are said: what a score is called, its form, what helps where it stays
-    "modes": ("modes hit", "{:.0f}", "more critic steps an update (model.n_critic), or model=wgan_gp"),
+    "modes": ("modes hit", "{:.0f}", "raise model.n_critic, or model=wgan_gp"),
     "least": ("least share of a part, in its due", "{:.2f}", "larger batches (dataset.batch_size), or model=wgan_gp"),
     "misplaced": ("mass in the wrong part", "{:.3f}", "larger batches (dataset.batch_size), or model=wgan_gp"),
     "near": ("share of points within 3 sigma", "{:.3f}", "wider networks (model.generator.hidden)"),
-    "narrowest": ("narrowest part, in the data's width", "{:.2f}", "more critic steps an update (model.n_critic)"),
-    "width": ("width of the median part, in the data's", "{:.2f}", "more critic steps an update (model.n_critic)"),
+    "narrowest": ("narrowest part, in the data's width", "{:.2f}", "raise model.n_critic"),
+    "width": ("width of the median part, in the data's", "{:.2f}", "raise model.n_critic"),
     "widest": ("widest part, in the data's width", "{:.2f}", "train longer (trainer.max_epochs), or wider networks"),
     "js": ("JS in bits", "{:.4f}", "train longer (trainer.max_epochs), or wider networks"),
     "w1": ("W1", "{:.4f}", "larger batches (dataset.batch_size), or train longer"),

@@ -182,7 +182,7 @@ def critic(loss: float) -> dict:
         ({"js": [0.31] * FORTY, "least": [0.0] * FORTY, "misplaced": [0.5] * FORTY, "modes": [4] * FORTY,
           "losses": critic(EVEN)}, "collapsed", "give the critic more steps"),
         # within all limits but one, which stays; the learning generator swings far below its limit
-        ({"width": [0.45] * FORTY, "learning": wave(0.010, 0.016)}, "stuck", "more critic steps"),
+        ({"width": [0.45] * FORTY, "learning": wave(0.010, 0.016)}, "stuck", "raise model.n_critic"),
         # nearly there
         ({"js": [0.12] * FORTY, "losses": critic(EVEN)}, "stuck", "longer (trainer.max_epochs), or wider networks"),
     ],
