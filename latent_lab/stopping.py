@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -23,6 +23,7 @@ _told: list[float] = []  # when
 
 def heed() -> None:
     """From now on a signal ends this process by ``SystemExit``, once: what is then written down is not disturbed."""
+    sys.unraisablehook = _but_for_stops(sys.unraisablehook)
     for signum in SIGNALS:
         signal.signal(signum, _stop)
 
@@ -36,12 +37,14 @@ def heeded() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    hook, sys.unraisablehook = sys.unraisablehook, _but_for_stops(sys.unraisablehook)
     before = {signum: handler for signum in SIGNALS if (handler := signal.getsignal(signum)) != signal.SIG_IGN}
     try:
         for signum in before:
             signal.signal(signum, _stop_at_first)
         yield
     finally:
+        sys.unraisablehook = hook
         for signum, handler in before.items():
             signal.signal(signum, signal.SIG_IGN if _told else handler or signal.SIG_DFL)
 
@@ -67,6 +70,16 @@ def require_not_told() -> None:
     if _told:
         _look_again_in(0)
         raise SystemExit(STOPPED)
+
+
+def _but_for_stops(hook: Callable) -> Callable:
+    """What says of an exception that Python dropped it, but for those of here: :func:`require_not_told` has them."""
+
+    def say(dropped) -> None:
+        if not (_told and isinstance(dropped.exc_value, SystemExit | KeyboardInterrupt)):
+            hook(dropped)
+
+    return say
 
 
 def _stop(_, frame: FrameType | None) -> None:

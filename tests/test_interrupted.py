@@ -6,6 +6,7 @@ import queue
 import signal
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,26 @@ def test_a_signal_that_comes_while_a_lock_is_taken_waits_for_its_end(handlers, h
         waiting.put(1)
         time.sleep(5)
     assert took[0] >= 0.1 and waiting.get(timeout=1) == 1
+
+
+def test_a_stop_that_python_drops_is_neither_lost_nor_printed(handlers, monkeypatch):
+    """In a callback of a weak reference, where no exception goes on; any other that is dropped is said."""
+    said: list[str] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda dropped: said.append(str(dropped.exc_value)))
+
+    def drop(callback) -> None:
+        held = queue.Queue()
+        _kept = weakref.ref(held, callback)
+        del held
+
+    def fail(_) -> None:
+        raise ValueError("another's")
+
+    with pytest.raises(SystemExit), stopping.heeded():
+        drop(fail)
+        drop(lambda _: signal.raise_signal(signal.SIGTERM))
+        assert stopping.told() and said == ["another's"]
+        stopping.require_not_told()
 
 
 def test_it_does_not_wait_for_what_does_not_end(handlers):
