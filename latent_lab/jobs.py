@@ -62,6 +62,8 @@ def run_unit(unit: Unit, logging_config: dict, observers: Sequence[pl.Callback] 
 
 def run_job(job: PlannedJob, opened: OpenFit, result: dict, reused: bool) -> None:
     """Runs a job's analyses on its finished fit, and gathers in ``result`` what they found."""
+    for left_over in job.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+        left_over.unlink()
     start, record = time.perf_counter(), job.fit.record
     result |= {"fit_reused": reused, "fit_created": record["created"]}
     result["seconds"] = {"fit": 0.0 if reused else record["seconds"], "analyses": 0.0}

@@ -182,6 +182,16 @@ def test_a_fit_that_lost_what_it_was_begun_by_is_not_continued(sweep):
         OpenFit(sweep.fit)
 
 
+def test_what_a_killed_process_was_writing_is_no_file_of_the_next(sweep):
+    """It stood in the next result as a file that the job left."""
+    job = sweep.jobs[0]
+    (job / "result.json").unlink()
+    (job / ".errors.png.4711.tmp").write_bytes(b"half")
+    sweep.train()
+    files = json.loads((job / "result.json").read_text())["files"]
+    assert not [name for name in (*files, *(path.name for path in job.iterdir())) if name.endswith(".tmp")]
+
+
 def test_a_folder_in_the_place_of_a_tasks_status_is_set_aside(sweep):
     file = next((sweep.folder / "plan" / "status").glob("*.json"))
     file.unlink()

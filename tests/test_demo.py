@@ -9,6 +9,8 @@ import pytest
 
 from conftest import ON_CPU, ROOT
 
+pytestmark = pytest.mark.slow
+
 MOST_LINES = 60  # of both commands, off a terminal
 
 
