@@ -28,6 +28,7 @@ from latent_lab.storage import (
     open_regular,
     read_json,
     read_yaml,
+    remove_left_overs,
     write_json,
     write_yaml,
 )
@@ -229,9 +230,8 @@ class Fit:
             on_wait(_said_in(owner) or "another process")
             lock.acquire()
         try:
+            remove_left_overs(self.folder)
             with contextlib.suppress(OSError):  # which is for the others only
-                for left_over in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-                    left_over.unlink()
                 owner.unlink(missing_ok=True)
                 owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield

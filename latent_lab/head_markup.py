@@ -22,8 +22,9 @@ PAIRED = (
 )
 
 
-def caption(block: Block, split: str) -> str:
+def caption(block: Block) -> str:
     """What the figures of a table are, and of how many repetitions."""
+    split = "Test" if block.on_test else "Validation"
     over = ", then over the ".join(OVER[name] for name in block.over)
     of = f"{block.full} repetitions" if block.full > 1 else "one repetition"
     spread = f"mean ± sample standard deviation over the {over}" if block.full > 1 else "no deviation is known"
@@ -34,17 +35,16 @@ def caption(block: Block, split: str) -> str:
     )
 
 
-def markdown(tables: list[Block], split: str) -> list[str]:
+def markdown(tables: list[Block]) -> list[str]:
     """The tables of all data sets, what is best where, and the sources of what is quoted, as lines.
 
     Args:
         tables: of one kind of results.
-        split: ``Test`` or ``Validation``: which images are scored.
     """
     text = []
     for block in tables:
         text += [f"**{in_markdown(block.title)}**", "", *_table(head_table.header(block), _cells(block))]
-        text += ["", in_markdown(caption(block, split)), ""]
+        text += ["", in_markdown(caption(block)), ""]
     text += [WORDS, ""]
     if said := [line for block in tables for line in head_table.standing(block)]:
         text += [PAIRED, "", *(f"- {in_markdown(line)}" for line in said), ""]
@@ -75,12 +75,12 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
     return lines + ["| " + " | ".join(cells) + " |" for cells in rows]
 
 
-def latex(tables: list[Block], split: str) -> str:
+def latex(tables: list[Block]) -> str:
     """The tables of all data sets as LaTeX, which needs booktabs."""
     text = [r"% \usepackage{booktabs}"]
     for block in tables:
         found = head_table.lines(block)
-        text += ["", r"\begin{table}", r"\centering", rf"\caption{{{in_latex(caption(block, split))}}}"]
+        text += ["", r"\begin{table}", r"\centering", rf"\caption{{{in_latex(caption(block))}}}"]
         text += [rf"\begin{{tabular}}{{lll{'r' * len(block.counts)}}}", r"\toprule"]
         text += [" & ".join(map(in_latex, head_table.header(block))) + r" \\", r"\midrule"]
         text += [_latex_row(line) for line in found if not line.published]

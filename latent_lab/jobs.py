@@ -25,7 +25,16 @@ from latent_lab.rounding import rounded
 from latent_lab.showing import show
 from latent_lab.sources import source_digests
 from latent_lab.stopping import require_not_told, told
-from latent_lab.storage import DamagedFile, NoSpace, no_space, write_artefact, write_json, write_text, write_yaml
+from latent_lab.storage import (
+    DamagedFile,
+    NoSpace,
+    no_space,
+    remove_left_overs,
+    write_artefact,
+    write_json,
+    write_text,
+    write_yaml,
+)
 from latent_lab.targets import build, resolve, targets
 from latent_lab.training import configured, find_or_train, make_loggers, stored_test_metrics
 
@@ -62,8 +71,7 @@ def run_unit(unit: Unit, logging_config: dict, observers: Sequence[pl.Callback] 
 
 def run_job(job: PlannedJob, opened: OpenFit, result: dict, reused: bool) -> None:
     """Runs a job's analyses on its finished fit, and gathers in ``result`` what they found."""
-    for left_over in job.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-        left_over.unlink()
+    remove_left_overs(job.folder)
     start, record = time.perf_counter(), job.fit.record
     result |= {"fit_reused": reused, "fit_created": record["created"]}
     result["seconds"] = {"fit": 0.0 if reused else record["seconds"], "analyses": 0.0}

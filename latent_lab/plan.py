@@ -185,12 +185,10 @@ def plan(command: Command, folder: Path, here: bool = True) -> Plan:
         require_writable(outputs)
     fresh = command.jobs[0].config["fresh"]
     for unit in units:
-        # elsewhere the name of the fit is known where it is trained
-        if fresh and here and (unit.jobs or unit.fit.damaged):
-            if kept := unit.fit.set_aside():
-                print(f"fresh=true: what was fitted before lies in {kept}")
-        else:
+        if not (fresh and here):  # elsewhere the name of the fit is known where it is trained
             unit.fit.check()
+        elif (unit.jobs or unit.fit.damaged) and (kept := unit.fit.set_aside()):
+            print(f"fresh=true: what was fitted before lies in {kept}")
     required = {name: other for unit in units for name, other in unit.fit.requires.items()}
     first = {fit.name for fit in required.values()}
     return Plan(sorted(units, key=lambda unit: unit.fit.name not in first))

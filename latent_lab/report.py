@@ -15,6 +15,7 @@ from latent_lab.head_table import Block, blocks, standing, tidy
 from latent_lab.results import (
     NO_RESULT,
     aggregate,
+    forms,
     headline,
     in_words,
     kinds,
@@ -23,6 +24,7 @@ from latent_lab.results import (
     read_results,
     repeats,
     settings,
+    split,
     supervision,
     varying,
 )
@@ -46,14 +48,13 @@ MOST_LINES = 40  # of failures and verdicts in a terminal; results.md has them a
 def _table(results: list[dict]) -> tuple[list[str], list[list[str]], str]:
     """Header and cells of the table of one kind of results, without metrics that none has, and what its spreads are."""
     shown, rows = aggregate(results)
-    over, given = varying(rows, repeats(results[0])), {name for result in results for name in result.get("metrics", {})}
-    forms = {name: form for name, form in headline(results[0]).items() if name in given or not given}
-    header = [*shown, *over, *(f"{name} %" if form == "percent" else name for name, form in forms.items())]
+    over, figures = varying(rows, repeats(results[0])), forms(results)
+    header = [*shown, *over, *(f"{name} %" if form == "percent" else name for name, form in figures.items())]
     lines = []
     for row in rows:
         cells = [str(row[key]) for key in shown] + [str(row[name]) for name in over]
         cells[-1] += f" ({row['failed']} failed)" if row["failed"] else ""
-        lines.append(cells + [in_words(row[name], form, over) for name, form in forms.items()])
+        lines.append(cells + [in_words(row[name], form, over) for name, form in figures.items()])
     return header, lines, _of_spreads(over, rows)
 
 
@@ -89,9 +90,9 @@ def build(folder: Path) -> list[dict]:
     if heads:
         write_text(
             folder / "heads.csv",
-            csv_text([row | {"scored_on": _split(kind).lower()} for kind, of in heads for row in tidy(of)]),
+            csv_text([row | {"scored_on": split(kind).lower()} for kind, of in heads for row in tidy(of)]),
         )
-        write_text(folder / "heads.tex", "\n".join(latex(of, _split(kind)) for kind, of in heads))
+        write_text(folder / "heads.tex", "\n".join(latex(of) for _, of in heads))
     write_text(folder / "results.md", _markdown(folder, results, list(figures)))
     from latent_lab import html_report  # made of the same results
 
@@ -131,7 +132,7 @@ def tables(results: list[dict], shortest: bool = False) -> list[str]:
     lines = []
     for kind in kinds(results):
         if heads := heads_of(kind):
-            lines += [*markdown(heads, _split(kind)), ""]
+            lines += [*markdown(heads), ""]
     for kind in kinds(results):
         if shortest and heads_of(kind):
             continue
@@ -140,13 +141,9 @@ def tables(results: list[dict], shortest: bool = False) -> list[str]:
     return lines[:-1]
 
 
-def _split(kind: list[dict]) -> str:
-    return "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
-
-
 def _footnotes(kind: list[dict], spreads: str) -> list[str]:
     unit = " in per cent" * ("percent" in headline(kind[0]).values())
-    lines = [f"{_split(kind)}-set figures{unit}; {spreads}"]
+    lines = [f"{split(kind)}-set figures{unit}; {spreads}"]
     saw = {supervision(result) for result in kind if result["status"] == "ok"}
     return [*lines, "Supervised: the classifier was given labelled images only."] if saw == {"supervised"} else lines
 
@@ -187,7 +184,7 @@ def show(folder: Path) -> list[dict]:
                 screen.print(Text(one_line(line)))
             continue
         header, rows, _ = _table(kind)
-        if _split(kind) == "Validation":
+        if split(kind) == "Validation":
             screen.print("on validation images:")
         shown, of = aggregate(kind)
         first = len(shown) + len(varying(of, repeats(kind[0])))

@@ -224,6 +224,17 @@ def _hashable(value):
     return str(value) if isinstance(value, list | dict) else value
 
 
+def split(kind: list[dict]) -> str:
+    """``Test`` or ``Validation``: which images results of one kind are scored on."""
+    return "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
+
+
+def forms(kind: list[dict]) -> dict[str, str]:
+    """The :func:`headline` of results of one kind, without metrics that none of them has."""
+    given = {name for result in kind for name in result.get("metrics", {})}
+    return {name: form for name, form in headline(kind[0]).items() if name in given or not given}
+
+
 def short(key: str) -> str:
     """A setting's name without its group: ``decoder.hidden``, ``lr_critic``."""
     return key.partition(".")[2] or key

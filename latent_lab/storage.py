@@ -5,6 +5,7 @@ held to a shape; what we write carries a checksum, so that a changed byte is no 
 as its first line, arrays among their metadata. Files without one, of before, are read as they are.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -63,6 +64,13 @@ def set_folder_aside(path: Path) -> None:
     """Moves a folder that somebody put in a file's place to one beside it, ``<name>-set-aside``."""
     if path.is_dir():
         path.rename(new_folder(path.parent, f"{path.name}-set-aside"))
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Removes the temporary files of processes that were killed while they wrote there; what can't be removed stays."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def no_space(error: BaseException | None, folder: Path) -> NoSpace | None:

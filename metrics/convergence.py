@@ -128,8 +128,6 @@ def convergence(
         advice = FASTER if _far(judged) else SCORES[least][2]
     if state == "outpaced" and unseen < 2:
         advice += YOUNG
-    if advice and "critic_w1" in judged[-1]:  # it is one
-        advice = advice.replace(OR_WGAN_GP, "")
     facts = {
         "since": since, "arrived": updates[min(start, len(updates) - 1)], "judged": count,
         "until": updates[near[-1]] if near else None,
@@ -137,10 +135,11 @@ def convergence(
         "worst": in_short(least, last[least], last_bounds[least]), "help": advice,
     }  # fmt: skip
     head, line, _ = (words and words.format(**facts) for words in WORDS[state])
-    if "critic_w1" in judged[-1]:
-        line = line.replace(OR_WGAN_GP, "")
     sentence = f"{head}: {', '.join([*figures, *signs(judged, losses, longest, decided_as)])}"
-    return Convergence(state, since, sentence + (f". Advice: {advice}" if advice else ""), f"{state}: {line}")
+    sentence += f". Advice: {advice}" if advice else ""
+    if "critic_w1" in judged[-1]:  # it is one
+        sentence, line = (text.replace(OR_WGAN_GP, "") for text in (sentence, line))
+    return Convergence(state, since, sentence, f"{state}: {line}")
 
 
 def excess(value: float, bound: Bound) -> float:

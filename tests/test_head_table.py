@@ -173,7 +173,7 @@ def test_what_was_chosen_is_counted_and_what_was_warned_of_said(tmp_path):
     (block,) = blocks(read_results(tmp_path))
     assert chosen(block) == ["mnist, auto on vae: 100 labels: head=tsvm (2), head=knn (1)"]
     assert warnings(block) == ["mnist, 100 labels, auto on vae, 2 of 3: does harm"]
-    text = "\n".join(markdown([block], "Test"))
+    text = "\n".join(markdown([block]))
     assert "- mnist, 100 labels, auto on vae, 2 of 3: does harm" in text and "head=tsvm (2)" in text
 
 
@@ -192,7 +192,7 @@ def test_the_csv_has_a_row_a_cell(tmp_path):
 def test_latex_escapes_names_and_every_row_has_all_columns(tmp_path):
     for number, name in enumerate(("linear_svc", "a&b#50%", "x~{y}^$2")):
         write_job(tmp_path, name, 0.7, n_labels=(100, 600, 600)[number], dataset="mnist")
-    text = latex(blocks(read_results(tmp_path)), "Test")
+    text = latex(blocks(read_results(tmp_path)))
     body = text.split("\\toprule")[1].split("\\bottomrule")[0]
     lines = [line for line in body.splitlines() if line.endswith("\\\\")]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {4} and "{lllrr}" in text
@@ -261,7 +261,7 @@ def test_one_repetition_has_no_bar_and_the_legend_says_so(tmp_path):
     assert all(np.isnan(np.asarray(cap.get_ydata(), float)).all() for cap in caps) and not any(len(bar) for bar in bars)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[-2:] == ["bar: standard deviation", "ours without a bar: one repetition"]
-    assert "| 60.00 (1 of 2) |" in "\n".join(markdown(blocks(read_results(tmp_path)), "Test"))
+    assert "| 60.00 (1 of 2) |" in "\n".join(markdown(blocks(read_results(tmp_path))))
 
 
 def test_the_axis_holds_the_bars_at_both_ends(tmp_path):
@@ -318,7 +318,7 @@ def test_nothing_on_test_images_is_quoted_beside_figures_on_validation_images(tm
     assert "| published | M1+M2 |" in test and "Published:" in test
     assert "Validation accuracy in per cent" in validation and "ublished" not in validation
     (block,) = blocks(read_results(tmp_path / "validation"))
-    assert "M1+M2" not in latex([block], "Validation") and not block.published
+    assert "M1+M2" not in latex([block]) and not block.published
 
 
 def test_a_table_too_wide_for_the_terminal_gives_up_spreads_and_keeps_names_whole(tmp_path, capsys):

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from latent_lab.page import commands_of
-from latent_lab.report_page.markup import Html, command, element, from_markdown, joined, table
+from latent_lab.report_page.markup import Html, command, element, from_markdown, joined, sorted_by, table
 from latent_lab.report_page.pictures import Film, Still
 from latent_lab.results import headline, left, settings, supervision
 from latent_lab.rounding import rounded
@@ -105,7 +105,7 @@ def _facts(result: dict) -> Html:
     said |= {f"seconds, {key}": value for key, value in result.get("seconds", {}).items()}
     rows = [part for key, value in said.items() for part in (element("dt", key), element("dd", str(value)))]
     metrics = [
-        [(name, None), ("-" if value is None else rounded(value), _number(value))]
+        [(name, None), ("-" if value is None else rounded(value), sorted_by(value))]
         for name, value in result.get("metrics", {}).items()
     ]
     return joined([
@@ -113,10 +113,6 @@ def _facts(result: dict) -> Html:
         element("dl", *rows),
         table(["metric", "value"], metrics) if metrics else None,
     ])  # fmt: skip
-
-
-def _number(value) -> float | None:
-    return float(value) if isinstance(value, int | float) and value == value else None
 
 
 def still(picture: Still) -> Html:

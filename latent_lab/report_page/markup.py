@@ -119,6 +119,11 @@ def from_markdown(text: str) -> Html:
     return joined(parts)
 
 
+def sorted_by(value) -> float | None:
+    """What a figure is sorted by; None, which comes last, for what is no number."""
+    return float(value) if isinstance(value, int | float) and value == value else None
+
+
 def leading_number(text: str) -> float | None:
     """The number that a text begins with; None for a text that does not."""
     found = re.match(r"-?\d[\d,]*(\.\d+)?(e[+-]\d+)?(?=\s|$)", text)

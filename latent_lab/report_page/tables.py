@@ -4,8 +4,8 @@ from latent_lab.head_markup import OVER, PAIRED, WORDS, caption
 from latent_lab.head_table import METRIC, Block, blocks, header, lines, standing
 from latent_lab.references import sources
 from latent_lab.report_page.curves import accuracy_chart, score_charts
-from latent_lab.report_page.markup import Html, element, joined, leading_number, table
-from latent_lab.results import aggregate, headline, in_words, kinds, repeats, settings, varying
+from latent_lab.report_page.markup import Html, element, joined, leading_number, sorted_by, table
+from latent_lab.results import aggregate, forms, headline, in_words, kinds, repeats, settings, split, varying
 
 MOST_ROWS = 1000  # of a table with a row a setting
 MOST_JOBS = 500  # of the table with a line a job
@@ -19,17 +19,14 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
         kind: the results.
         charts: of the page, to which those drawn here are added.
     """
-    split = "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
     heads = blocks(kind) if METRIC in headline(kind[0]) else []
     shown, rows = aggregate(kind)
-    given = {name for result in kind for name in result.get("metrics", {})}
-    over = varying(rows, repeats(kind[0]))
-    forms = {name: form for name, form in headline(kind[0]).items() if name in given or not given}
-    names = [*shown, *over, *(name + " %" * (form == "percent") for name, form in forms.items())]
-    scores = table(names, [_cells(row, shown, over, forms) for row in rows[:MOST_ROWS]])
+    over, figures = varying(rows, repeats(kind[0])), forms(kind)
+    names = [*shown, *over, *(name + " %" * (form == "percent") for name, form in figures.items())]
+    scores = table(names, [_cells(row, shown, over, figures) for row in rows[:MOST_ROWS]])
     if len(rows) > MOST_ROWS:
         scores = joined([scores, element("p", f"{len(rows) - MOST_ROWS} more rows in results.md", class_="soft")])
-    title, spreads = f"{split}-set figures", _spreads(over, rows)
+    title, spreads = f"{split(kind)}-set figures", _spreads(over, rows)
     if not heads:
         said = element("p", f"{spreads} {SORTS}", class_="soft")
         return joined([element("h2", title), said, scores, _switched(score_charts(rows, shown, over), charts)])
@@ -38,7 +35,7 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
     said = [element("summary", "published: sources"), *(element("p", line) for line in quoted)]
     each = [element("summary", f"{title}, a row a setting"), element("p", spreads, class_="soft"), scores]
     return joined([
-        *(_of_block(block, split, charts) for block in heads),
+        *(_of_block(block, charts) for block in heads),
         element("p", WORDS, class_="soft"),
         element("details", *said) if quoted else None,
         element("details", *each),
@@ -51,20 +48,16 @@ def _spreads(over: list[str], rows: list[dict]) -> str:
     return f"Mean ± sample standard deviation over the {', then over the '.join(OVER[name] for name in over)}."
 
 
-def _cells(row: dict, shown: list[str], over: list[str], forms: dict[str, str]) -> list[tuple[str, float | None]]:
+def _cells(row: dict, shown: list[str], over: list[str], figures: dict[str, str]) -> list[tuple[str, float | None]]:
     """Of a row a setting, each with what it is sorted by."""
     cells = [(str(row[key]), leading_number(str(row[key]))) for key in shown]
     counts = [(str(row[name]), float(row[name])) for name in over]
     counts[-1] = (counts[-1][0] + f" ({row['failed']} failed)" * bool(row["failed"]), counts[-1][1])
-    return [*cells, *counts, *((in_words(row[name], form, over), _by(row[name].mean)) for name, form in forms.items())]
+    scores = [(in_words(row[name], form, over), sorted_by(row[name].mean)) for name, form in figures.items()]
+    return [*cells, *counts, *scores]
 
 
-def _by(value) -> float | None:
-    """What a figure is sorted by; no figure comes last."""
-    return float(value) if isinstance(value, int | float) and value == value else None
-
-
-def _of_block(block: Block, split: str, charts: list[dict]) -> Html:
+def _of_block(block: Block, charts: list[dict]) -> Html:
     """The heads against each other on one data set: table, chart, who is best."""
     found, said, chart = lines(block), standing(block), accuracy_chart(block)
     cells = [
@@ -75,7 +68,7 @@ def _of_block(block: Block, split: str, charts: list[dict]) -> Html:
     return joined([
         element("h2", block.title),
         table(header(block), cells, bold),
-        element("p", f"{caption(block, split)} {SORTS}", class_="soft"),
+        element("p", f"{caption(block)} {SORTS}", class_="soft"),
         _chart(chart, charts) if chart else None,
         element("ul", *(element("li", line) for line in said)) if said else None,
         element("p", PAIRED, class_="soft") if said else None,
@@ -108,7 +101,7 @@ def all_jobs(results: list[dict]) -> Html | None:
         said, metrics = settings(result), result.get("metrics", {})
         cells = [(text, leading_number(text)) for key in keys for text in [str(said.get(key, "-"))]]
         figures = [metrics.get(name) for name in names]
-        cells += [("-" if _by(value) is None else f"{value:.4g}", _by(value)) for value in figures]
+        cells += [("-" if sorted_by(value) is None else f"{value:.4g}", sorted_by(value)) for value in figures]
         rows.append([(result["job_name"], None), (result["status"], None), *cells])
     title = f"all {len(results)} jobs" if len(results) <= MOST_JOBS else f"the first {MOST_JOBS} of {len(results)} jobs"
     return element("details", element("summary", title), table(["job", "status", *keys, *names], rows))
