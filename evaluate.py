@@ -16,6 +16,7 @@ from pathlib import Path
 from latent_lab.command import read_command
 from latent_lab.deferral import import_lightning
 from latent_lab.mistakes import Mistake, fail
+from latent_lab.stopping import until_told
 from latent_lab.storage import DamagedFile, NoSpace
 from latent_lab.terminal import speak_plainly
 
@@ -23,8 +24,13 @@ WATCHED_EVERY = 5  # seconds
 
 
 def main() -> int:
-    """Reads the command and does the one thing it asks for; exit code 2 for a mistake in it."""
+    """Does what the command says; returns the exit code."""
     speak_plainly()
+    return until_told(run, lambda: "interrupted: nothing is lost, the same command looks again")
+
+
+def run() -> int:
+    """Reads the command and does the one thing it asks for; exit code 2 for a mistake in it."""
     try:
         command = read_command("evaluate", sys.argv[1:])
         if command is None:

@@ -10,21 +10,14 @@ command, 1 if a job failed.
 import sys
 from pathlib import Path
 
-from latent_lab.stopping import goes_on, heeded, told
+from latent_lab.stopping import goes_on, told, until_told
 from latent_lab.terminal import speak_plainly
 
 
 def main() -> int:
     """Does what the command says; returns the exit code."""
     speak_plainly()
-    try:
-        with heeded():
-            return run()
-    except (SystemExit, KeyboardInterrupt) as stop:  # before there was anything to be written down
-        if isinstance(stop, SystemExit) and not told():
-            raise
-        print(goes_on())
-        return 1
+    return until_told(run, goes_on)
 
 
 def run() -> int:

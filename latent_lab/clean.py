@@ -21,6 +21,7 @@ from latent_lab.clean_fits import Leftover, fits_to_remove, lock_of, needs, temp
 from latent_lab.command import read_command
 from latent_lab.escaping import visible
 from latent_lab.mistakes import Mistake, fail
+from latent_lab.stopping import until_told
 from latent_lab.terminal import speak_plainly
 
 PROGRAM = "latent_lab.clean"
@@ -28,8 +29,13 @@ UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def main() -> int:
-    """Reads the command, lists, and removes if it says so; returns the exit code."""
+    """Does what the command says; returns the exit code."""
     speak_plainly()
+    return until_told(run, lambda: "interrupted: what is half removed the same command removes")
+
+
+def run() -> int:
+    """Reads the command, lists, and removes if it says so; returns the exit code."""
     try:
         command = read_command("clean", sys.argv[1:])
         if command is None:
@@ -44,9 +50,6 @@ def main() -> int:
         return clean(outputs, config["remove"])
     except (ValueError, TypeError, OSError) as error:
         fail(error, PROGRAM)
-    except KeyboardInterrupt:
-        print("interrupted: what is half removed the same command removes")
-        return 1
 
 
 def clean(outputs: Path, remove: bool) -> int:

@@ -4,6 +4,7 @@ import difflib
 import sys
 
 from latent_lab.escaping import one_line
+from latent_lab.stopping import require_not_told
 
 
 class Mistake(ValueError):
@@ -11,7 +12,11 @@ class Mistake(ValueError):
 
 
 def fail(message: object, program: str, code: int = 2) -> None:
-    """Ends the process as a mistake of the user does: one line, exit code 2."""
+    """Ends the process as a mistake of the user does: one line, exit code 2.
+
+    What fails after a signal is no mistake: an interruption ends by that.
+    """
+    require_not_told()
     print(f"{program}: {one_line(' '.join(str(message).split()))}", file=sys.stderr)
     raise SystemExit(code)
 

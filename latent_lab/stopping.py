@@ -31,8 +31,9 @@ def heed() -> None:
 @contextmanager
 def heeded() -> Iterator[None]:
     """Within it Ctrl-C is a ``KeyboardInterrupt`` and any other signal a ``SystemExit``, and what follows within five
-    seconds disturbs no writing down. A signal that is ignored, as a shell has its background processes do, stays so;
-    all are after one that was heeded, for the process is about to end."""
+    seconds disturbs no writing down. An error after a signal is what a library made of it (OmegaConf does), and ends
+    this as the signal does. A signal that is ignored, as a shell has its background processes do, stays so; all are
+    after one that was heeded, for the process is about to end."""
     _told.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -43,10 +44,30 @@ def heeded() -> Iterator[None]:
         for signum in before:
             signal.signal(signum, _stop_at_first)
         yield
+    except Exception:
+        require_not_told()
+        raise
     finally:
         sys.unraisablehook = hook
         for signum, handler in before.items():
             signal.signal(signum, signal.SIG_IGN if _told else handler or signal.SIG_DFL)
+
+
+def until_told(run: Callable[[], int], then: Callable[[], str]) -> int:
+    """A program, to its end or to a signal.
+
+    Args:
+        run: does what it is for; returns the exit code.
+        then: what is printed after a signal that ``run`` has not answered itself; the exit code is 1.
+    """
+    try:
+        with heeded():
+            return run()
+    except (SystemExit, KeyboardInterrupt) as stop:
+        if isinstance(stop, SystemExit) and not told():
+            raise
+        print(then())
+        return 1
 
 
 def told() -> bool:

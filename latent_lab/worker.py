@@ -17,7 +17,7 @@ from pathlib import Path
 
 from latent_lab.deferral import import_lightning
 from latent_lab.mistakes import Mistake, fail
-from latent_lab.stopping import STOPPED, heed
+from latent_lab.stopping import STOPPED, heed, require_not_told
 from latent_lab.terminal import speak_plainly
 
 MOST_FRUITLESS = 10  # beginnings in a row, of which none came to the end of an epoch
@@ -162,6 +162,9 @@ def main() -> int:
         return STOPPED
     except (ValueError, OSError) as error:
         fail(error, "worker")
+    except Exception:
+        require_not_told()
+        raise
 
 
 if __name__ == "__main__":

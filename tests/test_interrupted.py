@@ -234,6 +234,24 @@ def test_an_interruption_of_which_a_library_made_an_error_is_an_interruption(han
     assert found == [("interrupted", "interrupted")]
 
 
+@pytest.mark.parametrize("error", [AttributeError, ValueError])  # which ends a command, and which is told as a mistake
+@pytest.mark.parametrize("program", ["train", "evaluate"])
+def test_nor_is_it_a_mistake_while_the_command_is_read(handlers, capsys, monkeypatch, program, error):
+    """OmegaConf's tidying up fails where a signal came at a bad moment."""
+
+    def interrupted(*_, **__):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            raise error("'NoneType' object has no attribute '_invalidate_flags_cache'")
+
+    monkeypatch.setattr("hydra.compose", interrupted)
+    monkeypatch.setattr("latent_lab.composition.compose", interrupted, raising=False)
+    assert run(program, "dataset=digits" if program == "train" else "run=.") == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("interrupted: nothing is lost, the same command ") and said.err == ""
+
+
 def test_of_a_sweep_that_is_interrupted_what_was_done_is_done_and_what_was_not_is_not_marked(tmp_path):
     started = Started(tmp_path, "-m", "model=vae_mlp", "n_labels=100", "trainer.max_epochs=2,4000,3", "sweep=s")
     deadline = time.monotonic() + 120
