@@ -13,11 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from latent_lab.command import read_command
-from latent_lab.deferral import import_lightning
-from latent_lab.mistakes import Mistake, fail
 from latent_lab.stopping import until_told
-from latent_lab.storage import DamagedFile, NoSpace
 from latent_lab.terminal import speak_plainly
 
 WATCHED_EVERY = 5  # seconds
@@ -31,6 +27,10 @@ def main() -> int:
 
 def run() -> int:
     """Reads the command and does the one thing it asks for; exit code 2 for a mistake in it."""
+    from latent_lab.command import read_command
+    from latent_lab.mistakes import Mistake, fail
+    from latent_lab.storage import NoSpace
+
     try:
         command = read_command("evaluate", sys.argv[1:])
         if command is None:
@@ -62,6 +62,7 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
     from rich.console import Console
 
     from latent_lab import page, progress, report, written_plan
+    from latent_lab.storage import DamagedFile
 
     if into := settings["into"] and Path(settings["into"]):
         page.require_mark(into, folder.resolve().name)
@@ -90,6 +91,7 @@ def evaluate_sweep(folder: Path, settings: dict) -> int:
 def evaluate_run(folder: Path, settings: dict) -> int:
     """Recomputes a job's metrics from the checkpoint and what its analyses stored, and compares them bit for bit."""
     from latent_lab import report
+    from latent_lab.deferral import import_lightning
     from latent_lab.results import read_result
     from latent_lab.rounding import finite
 
@@ -118,6 +120,8 @@ def evaluate_run(folder: Path, settings: dict) -> int:
 
 def evaluate_fit(folder: Path, settings: dict) -> int:
     """Draws a fit's pictures into its folder."""
+    from latent_lab.deferral import import_lightning
+
     import_lightning()
     from latent_lab.looking_again import drawn_again
 
