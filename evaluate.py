@@ -92,7 +92,7 @@ def evaluate_run(folder: Path, settings: dict) -> int:
     """Recomputes a job's metrics from the checkpoint and what its analyses stored, and compares them bit for bit."""
     from latent_lab import report
     from latent_lab.deferral import import_lightning
-    from latent_lab.results import read_result
+    from latent_lab.results import fit_folder, read_result
     from latent_lab.rounding import finite
 
     result = read_result(folder)
@@ -100,7 +100,7 @@ def evaluate_run(folder: Path, settings: dict) -> int:
         said = f"the job {result['status']} ({result.get('error')})"
         raise ValueError(f"{folder}: {said}, there is nothing to reproduce")
     import_lightning()
-    from latent_lab.looking_again import created, fit_folder, metrics_again
+    from latent_lab.looking_again import created, metrics_again
 
     fit = fit_folder(folder, result.get("fit", ""))
     if created(fit) != result.get("fit_created"):

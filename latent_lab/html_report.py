@@ -2,7 +2,8 @@
 which a click sorts, the charts, whose points say their values and commands, pictures, settings, versions and the
 command that makes it again.
 
-A pure function of the files in the folder, as ``results.md`` is, without torch and matplotlib. Nothing is fetched, and
+A pure function of the files in the folder, as ``results.md`` is, and of the pictures of fits that its jobs share;
+without torch and matplotlib. Nothing is fetched, and
 nothing that a name contains is markup or runs (:mod:`latent_lab.report_page.markup`).
 """
 
@@ -11,10 +12,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from latent_lab.page import commands_of
+from latent_lab.report_page import fits
 from latent_lab.report_page.cards import card, film
 from latent_lab.report_page.curves import loss_charts, score_curves
 from latent_lab.report_page.markup import Html, command, element, joined, page
-from latent_lab.report_page.pictures import Film, taken
+from latent_lab.report_page.pictures import OF_A_JOB, Film, Source, taken
 from latent_lab.report_page.tables import all_jobs, differing, of_kind
 from latent_lab.results import HEAVY, aggregate, kinds, left, read_result, read_results, settings, short
 from latent_lab.storage import DamagedFile, read_json, write_text
@@ -47,7 +49,8 @@ def sweep_page(folder: Path, results: list[dict]) -> str:
 
     def of_size(jobs: int, pictures: int) -> str:
         chosen, charts = every[:jobs], list(charts_of_tables)
-        films, cards, notes = _cards(folder, [(folder / job["job_name"], job) for job in chosen], charts, pictures)
+        jobs = [(folder / job["job_name"], job) for job in chosen]
+        films, cards, drawn, notes = _cards(folder, jobs, charts, pictures)
         of = "" if len(chosen) == len(every) else f", of the first {len(chosen)} of {len(every)} rows"
         first = [f"of each row the first repetition is shown{of}"] * (len(chosen) < len(results) - len(failed))
         body = joined([
@@ -57,6 +60,7 @@ def sweep_page(folder: Path, results: list[dict]) -> str:
             _not_done(failed),
             element("h2", "Side by side") if films else None,
             element("div", *films, class_="figures") if films else None,
+            *_of_fits(drawn),
             element("h2", "Jobs") if cards else None,
             _note([*first, *notes]),
             *cards,
@@ -74,12 +78,13 @@ def job_page(folder: Path) -> str:
 
     def of_size(_jobs: int, pictures: int) -> str:
         charts: list[dict] = []
-        _, cards, notes = _cards(folder, [(folder, result)], charts, pictures)
+        _, cards, drawn, notes = _cards(folder, [(folder, result)], charts, pictures)
         body = joined([
             element("h1", folder.name),
             _not_done([result] if result["status"] != "ok" else []),
             _note(notes),
             *cards,
+            *_of_fits(drawn),
             _made([result], [folder]),
         ])  # fmt: skip
         return page(folder.name, element("main", body), charts)
@@ -114,8 +119,9 @@ def _representatives(results: list[dict]) -> list[dict]:
 
 def _cards(
     page_in: Path, jobs: list[tuple[Path, dict]], charts: list[dict], most: int
-) -> tuple[list[Html], list[Html], list[str]]:
-    """The animations of several jobs, which are compared; the section of each job; and what was left out.
+) -> tuple[list[Html], list[Html], list[Html], list[str]]:
+    """The animations of several jobs, which are compared; the section of each job; the pictures of their fits; and what
+    was left out.
 
     Args:
         page_in: the folder of the page.
@@ -123,7 +129,8 @@ def _cards(
         charts: of the page, to which those of the jobs are added.
         most: bytes of pictures.
     """
-    pictures, notes = taken(jobs, most)
+    shared = fits.of_fits(jobs)
+    pictures, notes = taken([*(Source(*job, OF_A_JOB) for job in jobs), *shared.values()], most)
     varied, films, cards = differing([job for _, job in jobs]), [], []
     for folder, job in jobs:
         heavy = _read(folder)
@@ -139,7 +146,12 @@ def _cards(
             films += [film(picture, whole, folder, name) for picture in here if isinstance(picture, Film)]
             here = [picture for picture in here if not isinstance(picture, Film)]
         cards.append(card(folder, whole, here, list(numbers), name, not cards, link))
-    return films, cards, [*notes, "the files in the folder have all"] if notes else []
+    drawn = [part for fit, source in shared.items() for part in fits.figures(fit, pictures.get(source.folder, []))]
+    return films, cards, drawn, [*notes, "the files in the folder have all"] if notes else []
+
+
+def _of_fits(drawn: list[Html]) -> list[Html]:
+    return [element("h2", "What the fits draw"), element("div", *drawn, class_="figures")] if drawn else []
 
 
 def _losses(folder: Path, job: dict) -> list[dict]:

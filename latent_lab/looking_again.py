@@ -4,7 +4,6 @@ from pathlib import Path
 
 from latent_lab.checks import check_trainer
 from latent_lab.fit_files import drawn
-from latent_lab.folders import is_name
 from latent_lab.opened import OpenFit, stored_config
 from latent_lab.results import JOB_AGAIN, require_as_written
 from latent_lab.storage import load_arrays, write_json
@@ -61,13 +60,3 @@ def drawn_again(folder: Path, data: str | None, tsne: bool) -> list[Path]:
     files = [file for observer in drawing for file in observer.redraw(opened)]
     write_json(folder / "fit.json", opened.record | {"drawn": drawn(folder)})
     return files
-
-
-def fit_folder(run: Path, name: str) -> Path:
-    """The fit's folder beside the folder of runs or sweeps that a job's folder lies in."""
-    if not is_name(name):
-        raise ValueError(f"{run / 'result.json'}: fit={name} is no name of a fit; {JOB_AGAIN}")
-    for parent in run.resolve().parents:
-        if (parent / "fits" / name).is_dir():
-            return parent / "fits" / name
-    raise ValueError(f"{run}: its fit {name} is not in a folder fits/ above it")

@@ -12,6 +12,7 @@ import statistics
 from pathlib import Path
 from typing import NamedTuple
 
+from latent_lab.folders import is_name
 from latent_lab.rounding import with_spreads
 from latent_lab.shapes import mismatch
 from latent_lab.storage import DamagedFile, checksum_of_file, damaged, read_json
@@ -102,6 +103,16 @@ def require_as_written(file: Path, result: dict) -> None:
         raise damaged(file, error.strerror, JOB_AGAIN) from None
     if found != expected:
         raise damaged(file, "its checksum is another: damaged, or edited", JOB_AGAIN)
+
+
+def fit_folder(run: Path, name: str) -> Path:
+    """The fit's folder beside the folder of runs or sweeps that a job's folder lies in."""
+    if not is_name(name):
+        raise ValueError(f"{run / 'result.json'}: fit={name} is no name of a fit; {JOB_AGAIN}")
+    for parent in run.resolve().parents:
+        if (parent / "fits" / name).is_dir():
+            return parent / "fits" / name
+    raise ValueError(f"{run}: its fit {name} is not in a folder fits/ above it")
 
 
 def left(folder: Path, result: dict, name: str) -> Path | None:

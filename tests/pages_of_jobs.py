@@ -2,10 +2,13 @@
 
 import json
 import random
+from html.parser import HTMLParser
 from pathlib import Path
 
 from PIL import Image
 from sweeps_of_heads import write_job
+
+from latent_lab.html_report import write_sweep_page
 
 EPOCHS = (1, 2, 3)
 LABELS = {"1": "failed", "2": "not good", "3": "good"}
@@ -66,3 +69,34 @@ def history() -> dict:
     rows = [[1.0 + update / 1000] for update in updates]
     epochs = [{"epoch": 1, "updates": 500, "train/critic_loss": 1.4, "val/critic_loss": None}]
     return {"charts": charts, "names": ["critic_loss"], "updates": updates, "rows": rows, "epochs": epochs}
+
+
+class Read(HTMLParser):
+    """The elements of a page with their attributes, its texts, and what its script elements hold."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements, self.texts, self.scripts, self._open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        self._open = self._open[: len(self._open) - self._open[::-1].index(tag) - 1]
+
+    def handle_data(self, data):
+        (self.scripts if self._open and self._open[-1] in ("script", "style") else self.texts).append(data)
+
+    def attributes(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def charts(self) -> list[dict]:
+        (at,) = [n for n, a in enumerate(self.attributes("script")) if a.get("id") == "charts"]
+        return json.loads(self.scripts[1 + at])  # the style comes first
+
+
+def page_of(folder) -> str:
+    return write_sweep_page(folder).read_text(encoding="utf-8")

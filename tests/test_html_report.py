@@ -8,50 +8,16 @@ import os
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import pytest
 from commands import ROOT, environment
-from pages_of_jobs import EVIL, add, adversarial, animation, few_labels, history, noise, picture
+from pages_of_jobs import EVIL, Read, add, adversarial, animation, few_labels, history, page_of, picture
 from sweeps_of_heads import write_job, write_sweep
 
 from latent_lab import html_report
-from latent_lab.html_report import MOST_BYTES, write_job_page, write_sweep_page
+from latent_lab.html_report import MOST_BYTES, write_job_page
 from latent_lab.report_page.curves import MOST_VALUES, loss_charts
 from latent_lab.report_page.markup import element, from_markdown, joined
-from latent_lab.report_page.pictures import Film, taken
-from latent_lab.results import checksums
-
-
-class Read(HTMLParser):
-    """The elements of a page with their attributes, its texts, and what its script elements hold."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.elements, self.texts, self.scripts, self._open = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        self._open = self._open[: len(self._open) - self._open[::-1].index(tag) - 1]
-
-    def handle_data(self, data):
-        (self.scripts if self._open and self._open[-1] in ("script", "style") else self.texts).append(data)
-
-    def attributes(self, tag: str) -> list[dict]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    @property
-    def charts(self) -> list[dict]:
-        (at,) = [n for n, a in enumerate(self.attributes("script")) if a.get("id") == "charts"]
-        return json.loads(self.scripts[1 + at])  # the style comes first
-
-
-def page_of(folder) -> str:
-    return write_sweep_page(folder).read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -224,32 +190,6 @@ def test_a_report_s_tables_can_be_sorted_and_its_pictures_are_left_out():
     assert found.endswith("<p>end</p>")
 
 
-def test_a_sweep_of_many_pictures_stays_under_five_megabytes_and_says_how(tmp_path):
-    for number in range(12):
-        job = write_job(tmp_path, f"c{number:02}", 0.5)
-        for name in ("errors.png", "codes.png", "styles.png"):
-            noise(job / name, 400)
-    text = page_of(tmp_path)
-    assert 3_500_000 < len(text.encode()) < MOST_BYTES
-    assert len(re.findall('alt="what the classifier got wrong', text)) == 12, "the most important of each stay"
-    assert (
-        re.search(r"Pictures are re-encoded, with some loss; \d+ more pictures are left out; ", text)
-        and "the files in the folder have all." in text
-    )
-
-
-def test_an_animation_is_thinned_first_and_last_kept(tmp_path):
-    animation(tmp_path / "epochs.gif", 4)
-    found, said = taken([(tmp_path, {})], 10**6)
-    (film,) = found[tmp_path]
-    assert isinstance(film, Film) and [at for at, _ in film.frames] == [0, 1, 2, 3] and said == []
-    found, said = taken([(tmp_path, {})], sum(len(data) for _, data in film.frames) - 1)
-    (film,) = found[tmp_path]
-    assert [at for at, _ in film.frames] == [0, 3] and "at most 2 frames of an animation are shown" in said
-    found, said = taken([(tmp_path, {})], 10)
-    assert not found and said[-1] == "1 more picture is left out"
-
-
 def test_what_is_damaged_is_missing_and_the_rest_is_there(gans):
     (job,) = gans.glob("*model=dcgan*")
     picture(job / "nearest.png")
@@ -262,16 +202,6 @@ def test_what_is_damaged_is_missing_and_the_rest_is_there(gans):
     assert whole == 5 and len(read.attributes("img")) == 1 and read.charts == []
     (job / "result.json").write_text("{")
     assert "result.json" in html.unescape(write_job_page(job).read_text())
-
-
-def test_a_picture_that_is_another_job_s_is_not_shown(sweep):
-    first, second = sorted(path for path in sweep.iterdir() if path.is_dir())[:2]
-    add(first, files=checksums(first))
-    count = len(Read(page_of(sweep)).attributes("img"))
-    picture(first / "errors.png", colour=200)
-    assert len(Read(page_of(sweep)).attributes("img")) == count - 1
-    picture(second / "errors.png", colour=200)  # of a result that knows no checksums
-    assert len(Read(page_of(sweep)).attributes("img")) == count - 1
 
 
 def test_a_job_that_failed_is_told_with_its_error(tmp_path):

@@ -22,7 +22,6 @@ FACTS = (
     "created",
 )
 SHADES = 10  # of a confusion matrix
-FILMS = {"epochs.gif": "samples from the same noise, epoch by epoch", "view.gif": "the fit, frame by frame"}
 
 
 def card(
@@ -138,7 +137,7 @@ def film(picture: Film, result: dict, folder: Path, name: str = "") -> Html:
     said = re.search(r'data-says="([^"]*)"', frames[-1])[1]
     return element(
         "figure",
-        element("figcaption", *([element("b", name), " ", badge(result), " "] if name else []), FILMS[picture.name]),
+        element("figcaption", *([element("b", name), " ", badge(result), " "] if name else []), picture.words),
         slider if len(frames) > 1 else None,
         element("output", Html(said)),
         *frames,

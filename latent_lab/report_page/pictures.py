@@ -10,7 +10,7 @@ from typing import NamedTuple
 from latent_lab.results import left
 
 # Of a job's pictures: how important each is (0 is the last to go), and what it shows.
-STILLS = {
+OF_A_JOB = {
     "errors.png": (0, "what the classifier got wrong, beside what it was given labelled"),
     "view.png": (0, "real and generated points, and what the critic or discriminator makes of every place"),
     "samples.png": (0, "samples of the averaged generator, beside training images"),
@@ -20,11 +20,20 @@ STILLS = {
     "styles.png": (1, "one hand that writes every class"),
     "interpolations.png": (2, "from one noise to another"),
     "samples_raw.png": (2, "samples of the generator that learned, not averaged"),
+    "epochs.gif": (1, "samples from the same noise, epoch by epoch"),
+    "view.gif": (1, "the fit, frame by frame"),
 }
-FILMS = {"epochs.gif": 1, "view.gif": 1}
 MOST_FRAMES = 400  # of all animations of a page together, as far as each keeps the least: encoding takes 5 ms each
 LEAST_FRAMES = 4
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Source(NamedTuple):
+    """A folder of pictures, the result that has their checksums, and which are ``shown``, as ``OF_A_JOB`` has it."""
+
+    folder: Path
+    result: dict
+    shown: dict[str, tuple[int, str]]
 
 
 class Stage(NamedTuple):
@@ -49,27 +58,32 @@ class Film(NamedTuple):
     """Frames of an animation, each with its number in it, from 0; ``epochs`` of all its frames where that is known."""
 
     name: str
+    words: str
     frames: list[tuple[int, str]]
     epochs: list[int] | None
     of: int
 
 
-def taken(jobs: list[tuple[Path, dict]], most_bytes: int) -> tuple[dict[Path, list[Still | Film]], list[str]]:
-    """The pictures of jobs (folders and results), within a size, the most important of each first; and what was done
-    for it, in words."""
-    ranks = {name: rank for name, (rank, _) in STILLS.items()} | FILMS
-    wanted = [(folder, name) for folder, result in jobs for name in ranks if left(folder, result, name)]
-    wanted.sort(key=lambda of: ranks[of[1]])
-    films = sum(name in FILMS for _, name in wanted)
+def taken(sources: list[Source], most_bytes: int) -> tuple[dict[Path, list[Still | Film]], list[str]]:
+    """The pictures in folders, within a size, the most important of each first; and what was done for it, in words."""
+    wanted = [
+        (folder, name, *said)
+        for folder, result, shown in sources
+        for name, said in shown.items()
+        if left(folder, result, name)
+    ]
+    wanted.sort(key=lambda of: of[2])
+    films = sum(_is_film(name) for _, name, *_ in wanted)
     each = max(LEAST_FRAMES, MOST_FRAMES // max(1, films))
     still, film = cache(_still), cache(_film)  # of this call: the next may find other files
     for number, stage in enumerate(STAGES):
         stage = stage._replace(frames=min(stage.frames, each))
         found, spent, left_out = {}, 0, 0
-        for folder, name in wanted:
+        for folder, name, _, words in wanted:
             try:
-                is_film = name in FILMS
-                picture = film(folder / name, stage.frames) if is_film else still(folder / name, stage.encoded)
+                is_film = _is_film(name)
+                of = stage.frames if is_film else stage.encoded
+                picture = (film if is_film else still)(folder / name, words, of)
             except Exception:  # of every kind, as PIL raises for damaged files
                 continue
             size = sum(len(data) for _, data in picture.frames) if is_film else len(picture.data)
@@ -95,8 +109,11 @@ def _said(stage: Stage, found: dict[Path, list], left_out: int) -> list[str]:
     ]
 
 
-def _still(path: Path, encoded: bool) -> Still:
-    words = STILLS[path.name][1]
+def _is_film(name: str) -> bool:
+    return name.endswith(".gif")
+
+
+def _still(path: Path, words: str, encoded: bool) -> Still:
     content = path.read_bytes()
     if not content.startswith(PNG):
         raise ValueError(f"{path}: no PNG")
@@ -108,7 +125,7 @@ def _still(path: Path, encoded: bool) -> Still:
         return Still(path.name, words, _encoded(image))
 
 
-def _film(path: Path, most: int) -> Film:
+def _film(path: Path, words: str, most: int) -> Film:
     from PIL import Image
 
     with Image.open(path) as image:
@@ -121,7 +138,7 @@ def _film(path: Path, most: int) -> Film:
             frames.append((index, _encoded(image)))
         comment = image.info.get("comment", b"").decode("ascii", "replace")
     epochs = [int(number) for number in re.findall(r"\d+", comment)] if comment.startswith("epochs ") else None
-    return Film(path.name, frames, epochs if epochs and len(epochs) == count else None, count)
+    return Film(path.name, words, frames, epochs if epochs and len(epochs) == count else None, count)
 
 
 def _encoded(image) -> str:

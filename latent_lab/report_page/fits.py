@@ -1,0 +1,42 @@
+"""Pictures of the fits that jobs share, for jobs that have none of their own: what a VAE draws is drawn once a fit."""
+
+from pathlib import Path
+
+from latent_lab.report_page.markup import Html, element
+from latent_lab.report_page.pictures import Source, Still
+from latent_lab.results import fit_folder
+from latent_lab.storage import DamagedFile, read_json
+
+OWN = "samples.png"  # a job that has it has its fit's pictures
+SHOWN = {
+    "samples.png": (1, "samples, decoded from a density that is fitted to the codes of training images"),
+    "reconstructions.png": (2, "validation images, and below each its reconstruction"),
+    "interpolations.png": (3, "between the codes of two validation images"),
+}
+RECORD = {"created": str, "drawn?": {str: str}}
+
+
+def of_fits(jobs: list[tuple[Path, dict]]) -> dict[Path, Source]:
+    """Where the pictures of the fits of jobs (folders and results) are, by the fits' folders: of the training that the
+    jobs saw, and with the checksums that they were drawn with."""
+    found = {}
+    for folder, result in jobs:
+        try:
+            fit = fit_folder(folder, result.get("fit", ""))
+            record = read_json(fit / "fit.json", RECORD)
+        except (DamagedFile, ValueError, OSError):
+            continue  # taken away since, or damaged: the page is of what can be read
+        drawn = record.get("drawn", {})
+        if OWN not in result.get("files", {}) and drawn and record["created"] == result.get("fit_created"):
+            shown = {name: said for name, said in SHOWN.items() if name in drawn}
+            found[fit] = Source(fit / "pictures", {"files": drawn}, shown)
+    return found
+
+
+def figures(fit: Path, pictures: list[Still]) -> list[Html]:
+    """The pictures of a fit under its name."""
+    return [
+        element("figure", element("figcaption", element("b", fit.name), ": ", still.words),
+                element("img", src=still.data, alt=still.words, decoding="async"))
+        for still in pictures
+    ]  # fmt: skip
