@@ -296,3 +296,15 @@ def test_names_that_would_be_scripts_are_text(opened, tmp_path):
     point(driver, ".switched", 0)
     assert driver.title == tmp_path.name and driver.execute_script("return document.scripts.length") == 2
     assert EVIL in one(driver, ".statement").text and not driver.find_elements("css selector", "img")
+
+
+def test_the_names_of_lines_close_together_stand_apart_in_their_order(opened, tmp_path):
+    job = write_job(tmp_path, "none", 0.5, "digits", model="gan")
+    told = history()
+    told["charts"][0]["lines"] = {"lowest": 1.2, "highest": 1.21, "middle": 1.205}
+    (job / "history.json").write_text(json.dumps(told))
+    names = opened(write_sweep_page(tmp_path)).find_elements("css selector", ".card [role=img] text[text-anchor=end]")
+    heights = {name.text: float(name.get_attribute("y")) for name in names if not name.text[0].isdigit()}
+    assert [*heights] == ["highest", "middle", "lowest"]
+    high, middle, low = heights.values()
+    assert middle - high >= 12 and low - middle >= 12

@@ -149,9 +149,11 @@
       });
       if (x.label) add("text", { x: (left + width - RIGHT) / 2, y: height - 4, "text-anchor": "middle" }, x.label);
       if (y.label) add("text", { x: -(TOP + bottom) / 2, y: 11, transform: "rotate(-90)", "text-anchor": "middle" }, y.label);
-      for (const [name, value] of lines) {
+      let above = -Infinity; // where the last name stands, on which the next must not
+      for (const [name, value] of [...lines].sort((one, other) => py(one[1]) - py(other[1]))) {
         add("line", { class: "mark", x1: left, x2: width - RIGHT, y1: py(value), y2: py(value) });
-        add("text", { x: width - RIGHT, y: py(value) - 4, "text-anchor": "end" }, name);
+        above = Math.max(py(value) - 4, above + 13);
+        add("text", { x: width - RIGHT, y: above, "text-anchor": "end" }, name);
       }
       this.points = [];
       this.frame = { top: TOP, bottom };
