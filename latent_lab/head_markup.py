@@ -7,9 +7,9 @@ from latent_lab import head_table
 from latent_lab.escaping import in_latex, in_markdown, one_line
 from latent_lab.head_table import Block, Line
 from latent_lab.references import sources
+from latent_lab.results import OVER
 
 WORDS_OF_HEAD = 3  # columns before the figures
-OVER = {"draws": "draws of the labels", "seeds": "seeds of the fit"}
 WORDS = (
     "Setting: what the classifier saw. Supervised: labelled images only; semi-supervised: training images without "
     "labels too; transductive: also the images it is scored on, without labels. The encoder of our codes is trained on "

@@ -15,7 +15,7 @@ from latent_lab.page import commands_of
 from latent_lab.report_page import fits
 from latent_lab.report_page.cards import card, film
 from latent_lab.report_page.curves import loss_charts, score_curves
-from latent_lab.report_page.markup import Html, command, element, joined, page
+from latent_lab.report_page.markup import Html, command, element, joined, page, sentence
 from latent_lab.report_page.pictures import OF_A_JOB, Film, Source, taken
 from latent_lab.report_page.tables import all_jobs, differing, of_kind
 from latent_lab.results import HEAVY, aggregate, kinds, left, read_result, read_results, settings, short
@@ -182,8 +182,7 @@ def _not_done(failed: list[dict]) -> Html | None:
 
 
 def _note(notes: list[str]) -> Html | None:
-    text = "; ".join(notes)
-    return element("p", f"{text[:1].upper()}{text[1:]}.", class_="note") if notes else None
+    return element("p", sentence("; ".join(notes)), class_="note") if notes else None
 
 
 def _made(results: list[dict], folders: list[Path]) -> Html:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from latent_lab import charts
 from latent_lab.escaping import as_code, in_chart, in_markdown, one_line
-from latent_lab.head_markup import OVER, csv_text, latex, markdown, markdown_table
+from latent_lab.head_markup import csv_text, latex, markdown, markdown_table
 from latent_lab.head_table import Block, blocks, standing, tidy
 from latent_lab.results import (
     NO_RESULT,
@@ -20,6 +20,7 @@ from latent_lab.results import (
     in_words,
     kinds,
     left,
+    of_spreads,
     read_result,
     read_results,
     repeats,
@@ -55,7 +56,7 @@ def _table(results: list[dict]) -> tuple[list[str], list[list[str]], str]:
         cells = [str(row[key]) for key in shown] + [str(row[name]) for name in over]
         cells[-1] += f" ({row['failed']} failed)" if row["failed"] else ""
         lines.append(cells + [in_words(row[name], form, over) for name, form in figures.items()])
-    return header, lines, _of_spreads(over, rows)
+    return header, lines, of_spreads(over, rows)
 
 
 def heads_of(kind: list[dict]) -> list[Block]:
@@ -146,17 +147,6 @@ def _footnotes(kind: list[dict], spreads: str) -> list[str]:
     lines = [f"{split(kind)}-set figures{unit}; {spreads}"]
     saw = {supervision(result) for result in kind if result["status"] == "ok"}
     return [*lines, "Supervised: the classifier was given labelled images only."] if saw == {"supervised"} else lines
-
-
-def _of_spreads(over: list[str], rows: list[dict]) -> str:
-    """What stands behind ± in a table of these rows; one repetition shows no deviation."""
-    alone = [row for row in rows if max(row[name] for name in over) < 2]
-    if len(alone) == len(rows):
-        return "of one repetition each, so no deviation is known."
-    words = ", then over the ".join(OVER[name] for name in over)
-    pooled = " The former is pooled over the seeds, the latter of the means over draws." if len(over) > 1 else ""
-    none = " A figure without ± is of one repetition, and its deviation unknown." if alone else ""
-    return f"mean ± sample standard deviation over the {words}.{pooled}{none}"
 
 
 def _embedded(report: Path, job: str) -> str:

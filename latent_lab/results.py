@@ -22,6 +22,7 @@ LEADING = ("model", "dataset", "n_labels")  # shown first, and always where a jo
 NOT_SHOWN = ("callbacks", "logger", "trainer", "experiment", "loss")  # groups whose options say what others say too
 NO_RESULT = "no result (running, or killed)"
 HEAVY = ("versions", "confusion", "class_names", "verdict", "requires", "place")  # what no table shows
+OVER = {"draws": "draws of the labels", "seeds": "seeds of the fit"}  # what figures vary over
 JOB_AGAIN = "the job's command makes it again"
 RESULT = {
     "status": str, "choices?": {str: str | None}, "settings?": dict, "metrics?": {str: float | None},
@@ -222,6 +223,17 @@ def varying(rows: list[dict], repeated: list[str]) -> list[str]:
     """Over what the figures of rows vary: ``draws``, ``seeds``, those of which any row has several; at least one."""
     possible = [name for name in ("draws", "seeds") if name != "draws" or "label_seed" in repeated]
     return [name for name in possible if any(row[name] > 1 for row in rows)] or possible[:1]
+
+
+def of_spreads(over: list[str], rows: list[dict]) -> str:
+    """What stands behind ± in a table of these rows; one repetition shows no deviation."""
+    alone = [row for row in rows if max(row[name] for name in over) < 2]
+    if len(alone) == len(rows):
+        return "of one repetition each, so no deviation is known."
+    words = ", then over the ".join(OVER[name] for name in over)
+    pooled = " The former is pooled over the seeds, the latter of the means over draws." if len(over) > 1 else ""
+    none = " A figure without ± is of one repetition, and its deviation unknown." if alone else ""
+    return f"mean ± sample standard deviation over the {words}.{pooled}{none}"
 
 
 def supervision(result: dict) -> str | None:

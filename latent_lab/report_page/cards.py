@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from latent_lab.page import commands_of
-from latent_lab.report_page.markup import Html, command, element, from_markdown, joined, sorted_by, table
+from latent_lab.report_page.markup import Html, command, element, from_markdown, joined, sentence, sorted_by, table
 from latent_lab.report_page.pictures import Film, Still
 from latent_lab.results import headline, left, settings, supervision
 from latent_lab.rounding import rounded
@@ -56,7 +56,7 @@ def card(
     return element(
         "details",
         element("summary", element("b", name), " ", badge(result), " ", element("span", figures_of(result))),
-        element("p", f"{said[:1].upper()}{said[1:].rstrip('.')}.", class_="statement") if said else None,
+        element("p", sentence(said), class_="statement") if said else None,
         element("p", page, ", to scrub and play: a file of its own in the job's folder.") if page else None,
         element("div", *figures, class_="figures"),
         element("div", *(element("figure", data_chart=number) for number in charts), class_="figures"),

@@ -66,6 +66,11 @@ def table(header: list[str], rows: list[list[tuple[str, float | None]]], bold: I
     return element("div", inside, class_="wide", tabindex="0", role="region", aria_label="table")
 
 
+def sentence(text: str) -> str:
+    """Words with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 def command(words: str) -> Html:
     """A command line that a click copies."""
     return element("div", element("code", words), element("button", "copy", type="button"), class_="command")

@@ -1,11 +1,22 @@
 """The tables of a sweep with their charts: heads against each other, a row a setting, a line a job."""
 
-from latent_lab.head_markup import OVER, PAIRED, WORDS, caption
+from latent_lab.head_markup import PAIRED, WORDS, caption
 from latent_lab.head_table import METRIC, Block, blocks, header, lines, standing
 from latent_lab.references import sources
 from latent_lab.report_page.curves import accuracy_chart, score_charts
-from latent_lab.report_page.markup import Html, element, joined, leading_number, sorted_by, table
-from latent_lab.results import aggregate, forms, headline, in_words, kinds, repeats, settings, split, varying
+from latent_lab.report_page.markup import Html, element, joined, leading_number, sentence, sorted_by, table
+from latent_lab.results import (
+    aggregate,
+    forms,
+    headline,
+    in_words,
+    kinds,
+    of_spreads,
+    repeats,
+    settings,
+    split,
+    varying,
+)
 
 MOST_ROWS = 1000  # of a table with a row a setting
 MOST_JOBS = 500  # of the table with a line a job
@@ -26,7 +37,7 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
     scores = table(names, [_cells(row, shown, over, figures) for row in rows[:MOST_ROWS]])
     if len(rows) > MOST_ROWS:
         scores = joined([scores, element("p", f"{len(rows) - MOST_ROWS} more rows in results.md", class_="soft")])
-    title, spreads = f"{split(kind)}-set figures", _spreads(over, rows)
+    title, spreads = f"{split(kind)}-set figures", sentence(of_spreads(over, rows))
     if not heads:
         said = element("p", f"{spreads} {SORTS}", class_="soft")
         return joined([element("h2", title), said, scores, _switched(score_charts(rows, shown, over), charts)])
@@ -40,12 +51,6 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
         element("details", *said) if quoted else None,
         element("details", *each),
     ])  # fmt: skip
-
-
-def _spreads(over: list[str], rows: list[dict]) -> str:
-    if all(max(row[name] for name in over) < 2 for row in rows):
-        return "One repetition each, so no deviation is known."
-    return f"Mean ± sample standard deviation over the {', then over the '.join(OVER[name] for name in over)}."
 
 
 def _cells(row: dict, shown: list[str], over: list[str], figures: dict[str, str]) -> list[tuple[str, float | None]]:
