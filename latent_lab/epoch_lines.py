@@ -5,6 +5,7 @@ import logging
 import math
 import sys
 import time
+import warnings
 
 import pytorch_lightning as pl
 from tqdm import tqdm
@@ -77,7 +78,8 @@ class EpochLines(pl.Callback):
 
 
 class FitBar(pl.Callback):
-    """Draws ``epoch 6 of 60 |###       | 12 s left``: one bar for the whole fit, as wide as the terminal."""
+    """Draws ``epoch 6 of 60 |###       | 12 s left``: one bar for the whole fit, as wide as the terminal; a warning
+    stands above it, in lines of its own."""
 
     _bar: tqdm | None = None
 
@@ -86,6 +88,7 @@ class FitBar(pl.Callback):
         if trainer.is_global_zero:
             form = f"{how_far(trainer)} |{{bar}}|"
             self._bar = tqdm(total=1.0, bar_format=form, dynamic_ncols=True, file=sys.stderr)
+            self._warn, warnings.showwarning = warnings.showwarning, self._warn_above
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
         if time.monotonic() - self._drawn > REFRESH:
@@ -108,7 +111,12 @@ class FitBar(pl.Callback):
             self._bar.n, self._bar.bar_format = share(trainer, batches), f"{how_far(trainer)} |{{bar}}| {still}"
             self._bar.refresh()
 
+    def _warn_above(self, *warning) -> None:
+        with tqdm.external_write_mode():
+            self._warn(*warning)
+
     def _close(self) -> None:
         if self._bar is not None:
+            warnings.showwarning = self._warn
             self._bar.close()
             self._bar = None

@@ -78,6 +78,17 @@ def test_a_terminal_has_one_bar_for_the_whole_fit(tmp_path):
     assert not ADVERTS.search(said), said
 
 
+def test_a_warning_stands_in_a_line_of_its_own(tmp_path):
+    words = [word for word in DIGITS if "progress_bar" not in word]
+    words += ["trainer.max_epochs=25", "model.beta=1000", "n_labels=50", "logger=none"]
+    said = on_a_terminal(80, *words, f"paths.outputs={tmp_path}")
+    lines = [
+        re.split(r"\r|\x1b\[A", line.rstrip("\r"))[-1] for line in said.split("\n") if "POSTERIOR COLLAPSE" in line
+    ]
+    assert lines and all(re.match(r"\S+vae\.py:\d+: POSTERIOR COLLAPSE", line) for line in lines), lines
+    assert not any("|" in line for line in lines)
+
+
 def trainer(epoch: int, batches=10, step=0, max_steps=-1, max_epochs=4):
     return SimpleNamespace(current_epoch=epoch, num_training_batches=batches, global_step=step, max_steps=max_steps,
                            max_epochs=max_epochs)  # fmt: skip
