@@ -104,14 +104,15 @@ def blocks(results: list[dict]) -> list[Block]:
 
 
 def _heads(rows: list[dict], shown: list[str]) -> dict[Head, list[dict]]:
-    """The rows of each head. Rows of equal words and unlike curves are heads apart, numbered: what sets these apart, no
-    setting says."""
+    """The rows of each head: of one curve, by whatever words; of equal words where results know no curve. Rows of equal
+    words and unlike curves are heads apart, numbered: what sets these apart, no setting says."""
     curves: dict[tuple, list[dict]] = {}
     for row in rows:
-        curves.setdefault((str(row["model"]), named(row, shown), row["curve"]), []).append(row)
+        curves.setdefault((row["curve"] or named(row, shown), str(row["model"])), []).append(row)
     heads: dict[Head, list[list[dict]]] = {}
-    for (model, name, _), of in curves.items():
-        heads.setdefault(Head(model, name, _supervision(of)), []).append(of)
+    for (_, model), of in curves.items():
+        words = of[0] | {key: row[key] for row in of for key in shown if row[key] is not None}
+        heads.setdefault(Head(model, named(words, shown), _supervision(of)), []).append(of)
     found = {}
     for head in sorted(heads, key=lambda head: _order(head, heads[head][0][0], shown)):
         for number, of in enumerate(heads[head], 1):

@@ -17,6 +17,7 @@ from latent_lab.results import (
     aggregate,
     forms,
     headline,
+    in_column,
     in_words,
     kinds,
     left,
@@ -53,7 +54,7 @@ def _table(results: list[dict]) -> tuple[list[str], list[list[str]], str]:
     header = [*shown, *over, *(f"{name} %" if form == "percent" else name for name, form in figures.items())]
     lines = []
     for row in rows:
-        cells = [str(row[key]) for key in shown] + [str(row[name]) for name in over]
+        cells = [in_column(row[key]) for key in shown] + [str(row[name]) for name in over]
         cells[-1] += f" ({row['failed']} failed)" if row["failed"] else ""
         lines.append(cells + [in_words(row[name], form, over) for name, form in figures.items()])
     return header, lines, of_spreads(over, rows)

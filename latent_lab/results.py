@@ -9,6 +9,7 @@ import contextlib
 import math
 import re
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,38 +155,53 @@ def repeats(result: dict) -> list[str]:
 
 
 def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
-    """Jobs of one kind that differ only in what is repeated become one row.
+    """Jobs of one kind that differ only in what is repeated become one row: those of one ``setting``, whatever words
+    their commands had for it (a default may be named, a logger decides nothing); of results from before there were
+    settings, those of equal words.
 
     Returns:
-        the settings in which rows differ, and the rows: these settings, how many ``draws`` and ``seeds``, for each
-        metric a :class:`Spread`; ``failed`` counts the failures; rows of one ``curve`` differ in the labels only;
-        ``members`` are the results behind a row, by (seed, draw of the labels).
+        the settings in which rows differ, and the rows: these settings (None where no command named it, ``null`` where
+        one did), how many ``draws`` and ``seeds``, for each metric a :class:`Spread`; ``failed`` counts the failures;
+        rows of one ``curve`` differ in the labels only; ``members`` are the results behind a row, by (seed, draw of
+        the labels).
     """
     with_settings = [(result, values) for result in results if (values := settings(result))]
     repeated = repeats(results[0]) if results else []
     keys = list(dict.fromkeys(key for _, values in with_settings for key in values if key not in repeated))
     keys = [*(k for k in LEADING if k in keys), *(k for k in keys if k not in LEADING)]
-    several = [k for k in keys if len({str(values.get(k)) for _, values in with_settings}) > 1]
-    shown = [k for k in keys if k in several or k in LEADING]
-    groups: dict[tuple, dict[tuple, dict]] = {}
+    groups: dict[object, dict[tuple, dict]] = {}
     for result, values in sorted(with_settings, key=lambda pair: pair[0].get("created", "")):
-        # One setting is one row, even where its name in the table is another's; one draw counts once, the newest.
-        key = (*(_hashable(values.get(k)) for k in shown), result.get("setting"))
+        words = tuple(str(values.get(k)) for k in keys)
         repetition = tuple(result.get(k) for k in ("seed", "label_seed"))
-        groups.setdefault(key, {})[repetition] = result | {"row": [values.get(k) for k in shown]}
+        groups.setdefault(result.get("setting") or words, {})[repetition] = result  # one counts once, the newest
+    called = [(_named(keys, members.values()), members) for members in groups.values()]
+    shown = [k for k in keys if k in LEADING or len({str(words[k]) for words, _ in called}) > 1]
     rows = []
-    for members in sorted(groups.values(), key=lambda of: [sortable(v) for v in next(iter(of.values()))["row"]]):
+    for words, members in sorted(called, key=lambda of: [sortable(of[0][k]) for k in shown]):
         good = {repetition: m for repetition, m in members.items() if m["status"] == "ok"}
         first = next(iter(members.values()))
-        row = dict(zip(shown, first["row"], strict=True)) | {
-            "failed": sum(m["status"] == "failed" for m in members.values())
-        }
+        row = {k: words[k] for k in shown} | {"failed": sum(m["status"] == "failed" for m in members.values())}
         row |= {"seeds": len({seed for seed, _ in good}), "draws": len({draw for _, draw in good})}
         row |= {"curve": first.get("curve"), "members": members}
         for metric in headline(first):
             row[metric] = spread({k: m["metrics"][metric] for k, m in good.items() if metric in m["metrics"]})
         rows.append(row)
     return shown, rows
+
+
+def _named(keys: list[str], members: Iterable[dict]) -> dict[str, object]:
+    """What the newest command that named a setting called it: the others meant the same."""
+    found = dict.fromkeys(keys)
+    for member in members:
+        for key, value in settings(member).items():
+            if value is not None or key in member.get("settings", {}):
+                found[key] = "null" if value is None else value
+    return {key: found[key] for key in keys}
+
+
+def in_column(value: object) -> str:
+    """A setting of a row as a table has it: a dash where no command named it."""
+    return "-" if value is None else str(value)
 
 
 def spread(values: dict[tuple, float]) -> Spread:
@@ -241,10 +257,6 @@ def supervision(result: dict) -> str | None:
     as by a job that failed. Results from before those words say whether they are inductive."""
     before = {True: "supervised", False: "transductive"}
     return result.get("supervision") or before.get(result.get("inductive"))
-
-
-def _hashable(value):
-    return str(value) if isinstance(value, list | dict) else value
 
 
 def split(kind: list[dict]) -> str:

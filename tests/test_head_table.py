@@ -69,7 +69,7 @@ def test_heads_stand_in_the_order_of_their_settings_values_by_names_that_say_who
             "model.lr": value,
         }
         named["model.decoder.hidden"] = [16, 8] if draw else [256]
-        write_job(tmp_path, "tsvm", 0.5, draw=draw, settings=named, setting=str(draw))
+        write_job(tmp_path, "tsvm", 0.5, draw=draw, settings=named, setting=str(draw), curve=str(draw))
     found = [row[1] for row in rows(tmp_path)]
     assert found == [
         r"tsvm, decoder.hidden=\[16, 8\], lr=1e-05",

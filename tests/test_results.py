@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from latent_lab import report
+from latent_lab.head_table import blocks
 from latent_lab.results import Spread, aggregate, kinds, read_results, settings, spread
 
 
@@ -99,7 +100,38 @@ def test_values_of_several_kinds_stand_in_one_column(tmp_path):
     for value in ("none", 3, None, [0.5, 0.9], 0.5, True):
         write(tmp_path, "mnist", 100, 0, 0.5, named={"model.x": value})
     _, rows = aggregate(read_results(tmp_path))
-    assert [row["model.x"] for row in rows] == [0.5, True, 3, [0.5, 0.9], "none", None]
+    assert [row["model.x"] for row in rows] == [0.5, True, 3, [0.5, 0.9], "none", "null"]
+
+
+def test_what_a_command_makes_null_is_not_what_no_command_names(tmp_path):
+    """Its default may be another: two rows that nothing told apart."""
+    write(tmp_path, "mnist", 100, 0, 0.5, setting="a")
+    write(tmp_path, "mnist", 100, 1, 0.7, setting="b", named={"model.corruption": None})
+    report.build(tmp_path)
+    text = (tmp_path / "results.md").read_text()
+    assert "| vae | mnist | 100 | - | 1 | 50.00 |" in text and "| vae | mnist | 100 | null | 1 | 70.00 |" in text
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("word", ["logger", "trainer.accelerator", "experiment", "callbacks", "model.beta"])
+def test_jobs_of_one_setting_are_one_row_by_whatever_words(tmp_path, word, first):
+    """A sweep that another command goes on with: a default is named, or what decides nothing. Of these, the figures of
+    the one command once took the place of the other's, and "n" was of one of them."""
+    for seed in range(4):
+        named = {"seed": seed} | ({word: 1.0} if seed % 2 == first else {})
+        for n_labels in (100, 600):
+            write(tmp_path, "mnist", n_labels, 0, 0.5 + seed / 10, named=named, setting=str(n_labels), curve="c")
+    write(tmp_path, "mnist", 100, 0, 0.2, named={word: 2.0}, setting="other", curve="other")
+    shown, rows = aggregate(read_results(tmp_path))
+    assert shown == ["model", "dataset", "n_labels", word]
+    assert [(row["n_labels"], row[word], row["seeds"]) for row in rows] == [(100, 1.0, 4), (100, 2.0, 1), (600, 1.0, 4)]
+    assert rows[0]["accuracy"].mean == pytest.approx(0.65)
+    (block,) = blocks(read_results(tmp_path))
+    cells = sorted(
+        (count, len(cell.values), cell.spread.mean) for row in block.rows.values() for count, cell in row.items()
+    )
+    assert cells == [(100, 1, 0.2), (100, 4, pytest.approx(0.65)), (600, 4, pytest.approx(0.65))]
+    assert block.full == 4 and len(block.rows) == 2
 
 
 def test_what_was_named_is_a_setting_with_its_kind_and_a_choice_stands_once(tmp_path):

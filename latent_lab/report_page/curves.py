@@ -13,7 +13,7 @@ from callbacks.drawing.colours import role
 from latent_lab.accuracy_chart import FROM, LEAST_ERROR, TICKS
 from latent_lab.head_table import Block, Cell, in_cell
 from latent_lab.page import commands_of
-from latent_lab.results import Spread, headline, in_words, short
+from latent_lab.results import Spread, headline, in_column, in_words, short
 
 COLOURS, DASHES = 7, 4  # of the style sheet, of the script: lines are told apart by each of them
 OF_ROLE = {"real": (0, 8), "generated": (1, 9), "average": (7, 7)}  # colours of a curve, and of its held-out values
@@ -98,8 +98,8 @@ def score_charts(rows: list[dict], shown: list[str], over: list[str]) -> list[di
         over: what the figures vary over.
     """
     rows = rows[:MOST_ROWS]
-    differing = [key for key in shown if len({str(row[key]) for row in rows}) > 1]
-    names = [", ".join(f"{short(key)} {row[key]}" for key in differing) or "all" for row in rows]
+    differing = [key for key in shown if len({in_column(row[key]) for row in rows}) > 1]
+    names = [", ".join(f"{short(key)} {in_column(row[key])}" for key in differing) or "all" for row in rows]
     members = [list(row["members"].values()) for row in rows]
     commands: list[str] = []
     numbers = [_numbered(commands, of) for of in members] if len(rows) > 1 else []

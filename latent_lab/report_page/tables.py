@@ -9,6 +9,7 @@ from latent_lab.results import (
     aggregate,
     forms,
     headline,
+    in_column,
     in_words,
     kinds,
     of_spreads,
@@ -55,7 +56,7 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
 
 def _cells(row: dict, shown: list[str], over: list[str], figures: dict[str, str]) -> list[tuple[str, float | None]]:
     """Of a row a setting, each with what it is sorted by."""
-    cells = [(str(row[key]), leading_number(str(row[key]))) for key in shown]
+    cells = [(in_column(row[key]), leading_number(in_column(row[key]))) for key in shown]
     counts = [(str(row[name]), float(row[name])) for name in over]
     counts[-1] = (counts[-1][0] + f" ({row['failed']} failed)" * bool(row["failed"]), counts[-1][1])
     scores = [(in_words(row[name], form, over), sorted_by(row[name].mean)) for name, form in figures.items()]
