@@ -29,9 +29,13 @@ def caption(block: Block) -> str:
     of = f"{block.full} repetitions" if block.full > 1 else "one repetition"
     spread = f"mean ± sample standard deviation over the {over}" if block.full > 1 else "no deviation is known"
     pooled = " (the former pooled over the seeds, the latter of the means over draws)" if len(block.over) > 1 else ""
+    full = " with the most repetitions" if block.uneven else ""
+    if not block.full:
+        return f"{split} accuracy in per cent on {block.dataset}: none is known yet."
     return (
         f"{split} accuracy in per cent on {block.dataset}, {of} in a cell unless it says otherwise; {spread}{pooled}. "
-        "Bold: of ours, the best mean of those that do not see the images they are scored on, and of those that do."
+        f"Bold: of ours{full}, the best mean of those that do not see the images they are scored on, and of those that "
+        "do."
     )
 
 

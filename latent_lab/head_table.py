@@ -63,6 +63,14 @@ class Block(NamedTuple):
         """The data set, and which images of it are scored where these are not the test's."""
         return self.dataset if self.on_test else f"{self.dataset}, validation images"
 
+    @property
+    def uneven(self) -> bool:
+        """Whether at some number of labels heads have unlike numbers of repetitions."""
+        return any(
+            len({len(row[count].values) for row in self.rows.values() if count in row and row[count].values}) > 1
+            for count in self.counts
+        )
+
     def best(self, count: int) -> set[Head]:
         """The best mean of those that see what they are scored on, and of those that don't; of the heads with the most
         repetitions at that number of labels."""
@@ -232,7 +240,7 @@ def warnings(block: Block) -> list[str]:
         for count, cell in row.items():
             texts = [result["warning"] for result in cell.results if result.get("warning")]
             if texts:
-                often = f"{len(texts)} of {len(cell.results)}"
+                often = f"{len(texts)} of {len(cell.results)}" + ", the first of them" * (len(set(texts)) > 1)
                 said.append(f"{block.title}, {count} labels, {head.name} on {head.model}, {often}: {texts[0]}")
     return said
 

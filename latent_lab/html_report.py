@@ -18,8 +18,9 @@ from latent_lab.report_page.curves import loss_charts, score_curves
 from latent_lab.report_page.markup import Html, command, element, joined, page, sentence
 from latent_lab.report_page.pictures import OF_A_JOB, Film, Source, taken
 from latent_lab.report_page.tables import all_jobs, differing, of_kind
-from latent_lab.results import HEAVY, aggregate, kinds, left, read_result, read_results, settings, short
+from latent_lab.results import HEAVY, aggregate, ended, kinds, left, read_result, read_results, settings, short
 from latent_lab.storage import DamagedFile, read_json, write_text
+from latent_lab.written_plan import with_planned
 
 NAME = "report.html"
 MOST_BYTES = 5_000_000
@@ -30,7 +31,8 @@ MOST_SAID = 200  # failures
 
 def write_sweep_page(folder: Path, results: list[dict] | None = None) -> Path:
     """Writes ``report.html`` of a sweep into its folder; ``results`` are those in it, where they are read already."""
-    write_text(folder / NAME, sweep_page(folder, read_results(folder) if results is None else results))
+    results = with_planned(folder, read_results(folder)) if results is None else results
+    write_text(folder / NAME, sweep_page(folder, results))
     return folder / NAME
 
 
@@ -176,7 +178,7 @@ def _read(folder: Path) -> dict:
 def _not_done(failed: list[dict]) -> Html | None:
     if not failed:
         return None
-    items = [element("li", f"{r['job_name']}: {r['status']}: {r.get('error')}") for r in failed[:MOST_SAID]]
+    items = [element("li", f"{r['job_name']}: {ended(r)}") for r in failed[:MOST_SAID]]
     more = [element("li", f"and {len(failed) - MOST_SAID} more in results.md")] * (len(failed) > MOST_SAID)
     return element("section", element("h2", "Not done"), element("ul", *items, *more))
 

@@ -15,6 +15,7 @@ from latent_lab.head_table import Block, blocks, standing, tidy
 from latent_lab.results import (
     NO_RESULT,
     aggregate,
+    ended,
     forms,
     headline,
     in_column,
@@ -42,6 +43,7 @@ from latent_lab.terminal_tables import (
     show_metrics,
     show_settings,
 )
+from latent_lab.written_plan import NOT_BEGUN, with_planned
 
 FEW_LABELS = dict.fromkeys(("accuracy", "precision", "recall", "f1"), "percent")
 MOST_LINES = 40  # of failures and verdicts in a terminal; results.md has them all
@@ -68,7 +70,7 @@ def heads_of(kind: list[dict]) -> list[Block]:
 def build(folder: Path) -> list[dict]:
     """Writes ``results.csv`` (a row a job), ``results.md`` (the heads against each other, and a row a setting), the
     charts, and of few labels ``heads.csv`` and ``heads.tex``; returns the results."""
-    results = read_results(folder)
+    results = with_planned(folder, read_results(folder))
     heads = [(kind, of) for kind in kinds(results) if (of := heads_of(kind))]
     histories = {
         in_chart(result["job_name"]): read_json(file)
@@ -118,7 +120,7 @@ def _csv(results: list[dict]) -> str:
 
 def _markdown(folder: Path, results: list[dict], figures: list[str]) -> str:
     lines = [f"# {in_markdown(folder.name)}", "", *tables(results)]
-    failures = [f"- {as_code(r['job_name'])}: {in_markdown(r.get('error'))}" for r in results if r["status"] != "ok"]
+    failures = [f"- {as_code(r['job_name'])}: {in_markdown(ended(r))}" for r in results if r["status"] != "ok"]
     lines += ["", "Not done:", *failures] if failures else []
     for name in figures:
         lines += ["", f"![{name}]({name}.png)"]
@@ -167,6 +169,8 @@ def show(folder: Path) -> list[dict]:
     print(f"\n{one_line(from_here(folder))}")
     screen = console()
     for kind in kinds(results):
+        if all(result["status"] != "ok" for result in kind):
+            continue  # a table of dashes
         heads = heads_of(kind)
         if any(len(block.rows) > 1 for block in heads):
             for block in heads:
@@ -181,8 +185,10 @@ def show(folder: Path) -> list[dict]:
         first = len(shown) + len(varying(of, repeats(kind[0])))
         show_settings(screen, Cells(header[:first], header[first:], rows))
     planned = (folder / "plan").is_dir()  # which knows more of jobs without a result
-    said = [f"{r['status']}: {r['job_name']}: {r.get('error')}" for r in results
-            if r["status"] != "ok" and not (planned and r.get("error") == NO_RESULT)]  # fmt: skip
+    told = {NOT_BEGUN, NO_RESULT} if planned else set()
+    said = [
+        ended(r, r["job_name"]) for r in results if r["status"] != "ok" and not told & {r["status"], r.get("error")}
+    ]
     said += [f"{r['job_name']}: {found}" for r in results if r["status"] == "ok" and (found := verdict_on(r))]
     for line in said[:MOST_LINES]:
         print(one_line(line))

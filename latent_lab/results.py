@@ -25,12 +25,19 @@ NO_RESULT = "no result (running, or killed)"
 HEAVY = ("versions", "confusion", "class_names", "verdict", "requires", "place")  # what no table shows
 OVER = {"draws": "draws of the labels", "seeds": "seeds of the fit"}  # what figures vary over
 JOB_AGAIN = "the job's command makes it again"
-RESULT = {
-    "status": str, "choices?": {str: str | None}, "settings?": dict, "metrics?": {str: float | None},
-    "seconds?": {str: float}, "headline?": dict | None, "repeats?": list, "error?": str | None, "fit?": str,
-    "statement?": str | None, "summary?": str | None, "fit_created?": str | None, "created?": str,
-    "setting?": str | None, "curve?": str | None,
-    "n_labels?": int | str | None, "label_seed?": int | None, "seed?": int | None, "files?": {str: str},
+NOTHING = type(None)
+RESULT = {  # what any reader of a result takes of it
+    "status": str, "choices?": {str: str | None}, "settings?": dict, "overrides?": [str],
+    "metrics?": {str: float | None}, "seconds?": {str: float}, "headline?": (NOTHING, {str: str}), "repeats?": [str],
+    "error?": str | None, "fit?": str, "requires?": {str: str}, "statement?": str | None, "summary?": str | None,
+    "fit_created?": str | None, "fit_reused?": bool | None, "created?": str, "job?": str, "setting?": str | None,
+    "curve?": str | None, "n_labels?": int | str | None, "label_seed?": int | None, "seed?": int | None,
+    "files?": {str: str}, "scored_on?": str | None, "labels?": str | None, "labels_sha256?": str | None,
+    "unlabelled?": int | None, "code_dims?": int | None, "inductive?": bool | None, "supervision?": str | None,
+    "chosen?": dict | None, "warning?": str | None, "confusion?": (NOTHING, [[int]]), "class_names?": list | None,
+    "verdict?": (NOTHING, {"labels?": {int: str}, "reasons?": {str: [str]}, "best?": int | None}),
+    "convergence?": (NOTHING, {"state?": str | None}), "versions?": (NOTHING, {str: str | None}),
+    "place?": (NOTHING, {"gpu?": str | None}),
 }  # fmt: skip
 DONE = {"choices": dict, "metrics": dict}  # what a job that is done says besides
 STATUSES = ("ok", "failed", "interrupted")
@@ -85,7 +92,11 @@ def read_result(folder: Path) -> dict:
     result = read_json(file, RESULT, JOB_AGAIN)
     if result["status"] not in STATUSES:
         raise damaged(file, f"status is {result['status']}, expects {', '.join(STATUSES)}", JOB_AGAIN)
-    if wrong := mismatch(result, DONE) if result["status"] == "ok" else "":
+    wrong = mismatch(result, DONE) if result["status"] == "ok" else ""
+    counts = result.get("confusion") or []
+    if not wrong and any(len(row) != len(counts) for row in counts):
+        wrong = "confusion is not as wide as high"
+    if wrong:
         raise damaged(file, wrong, JOB_AGAIN)
     return result
 
@@ -115,6 +126,12 @@ def fit_folder(run: Path, name: str) -> Path:
         if (parent / "fits" / name).is_dir():
             return parent / "fits" / name
     raise ValueError(f"{run}: its fit {name} is not in a folder fits/ above it")
+
+
+def ended(result: dict, name: str | None = None) -> str:
+    """How a job that is not done ended, with its name in between: ``failed: NAME: ValueError: ...``, ``not begun``."""
+    status, error = result["status"], result.get("error")
+    return ": ".join(part for part in (status, name, None if error == status else error) if part)
 
 
 def left(folder: Path, result: dict, name: str) -> Path | None:

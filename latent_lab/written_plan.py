@@ -32,6 +32,7 @@ from latent_lab.storage import (
 from latent_lab.values import with_values
 
 FOLDER = "plan"
+NOT_BEGUN = "not begun"  # the status of a job that has no folder
 AGAIN = "the same command writes the plan again"
 JOB = {"config": dict | None, "choices": dict, "overrides": [str], "settings": dict, "name": str}
 UNIT = {"label": str, "jobs": [JOB], "folders": [str | None], "requires": {str: JOB}}
@@ -141,6 +142,29 @@ def read_settings(folder: Path) -> Iterator[dict]:
     for unit in _units(folder):
         jobs = zip(unit["jobs"], unit["folders"], strict=True)
         yield from (job["settings"] for job, place in jobs if place is not None)
+
+
+def with_planned(folder: Path, results: list[dict]) -> list[dict]:
+    """The results of a sweep, and after them the jobs of its plan that left none: they too are of the sweep, and of the
+    command that makes it. A job that was killed has its words from the plan."""
+    try:
+        planned = {
+            Path(place).name: job["overrides"]
+            for unit in _units(folder)
+            for job, place in zip(unit["jobs"], unit["folders"], strict=True)
+            if place is not None
+        }
+    except DamagedFile:
+        return results  # there is none, or it can't be read
+    names = {result["job_name"] for result in results}
+    told = [
+        result | {"overrides": planned[result["job_name"]]}
+        if "overrides" not in result and result["job_name"] in planned
+        else result
+        for result in results
+    ]
+    rest = [name for name in planned if name not in names]
+    return told + [{"status": NOT_BEGUN, "job_name": name, "overrides": planned[name]} for name in rest]
 
 
 def read_unit(folder: Path, index: int) -> WrittenUnit:

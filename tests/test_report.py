@@ -34,7 +34,7 @@ def test_a_table_stands_with_jobs_lost_failed_or_damaged(sweep, capsys):  # noqa
     assert "| vae | fashion | 100 | 2 |" in text and "| vae | fashion | 1000 | 2 |" in text
     assert "ValueError: no" in text and "no result (running, or killed)" in text and "damaged" in text
     out = capsys.readouterr().out
-    assert "interrupted: dataset=mnist,label_seed=8,n_labels=1000: interrupted" in out
+    assert "interrupted: dataset=mnist,label_seed=8,n_labels=1000\n" in out
     assert "failed: dataset=mnist,label_seed=9,n_labels=100: ValueError: no" in out
 
 

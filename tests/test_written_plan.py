@@ -9,8 +9,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from sweeps_of_heads import write_job
 
-from latent_lab import progress, written_plan
+from latent_lab import progress, report, written_plan
 from latent_lab.command import Job
 from latent_lab.launchers import slurm_queue
 from latent_lab.launchers.driving import driven
@@ -170,3 +171,29 @@ def test_jobs_keep_what_they_share(tmp_path):
     assert line.count('"lr"') == 1 and [j.config["seed"] for j, _ in written_plan.read_unit(tmp_path, 0).jobs] == list(
         range(100)
     )
+
+
+def test_jobs_that_have_not_begun_are_of_the_sweep_and_of_its_command(tmp_path, capsys):
+    """An interrupted sweep once said "1 of 1 job done", and gave the command of the done ones."""
+    done = write_job(tmp_path, "knn", 0.7)
+    killed = tmp_path / "n_labels=600"
+    killed.mkdir()
+    (killed / "config.yaml").write_text("")
+    jobs = [replace(job(name), overrides=["model=vae", f"n_labels={count}"])
+            for name, count in ((done.name, 100), (killed.name, 600), ("n_labels=1000", 1000))]  # fmt: skip
+    written(tmp_path, unit(tmp_path, "vae", *jobs))
+    results = report.show(tmp_path)
+    assert [result["status"] for result in results] == ["ok", "failed", "not begun"]
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "results.md"))
+    assert "1 of 3 jobs done" in page and "n_labels=1000: not begun" in page
+    assert "python train.py -m model=vae n_labels=600,1000" in page
+    assert "- `n_labels=1000`: not begun\n" in text and "- `n_labels=600`: failed: no result" in text
+    assert "n_labels=1000" not in capsys.readouterr().out, "how far tasks are says progress.show"
+
+
+def test_a_sweep_without_a_figure_has_no_table_of_dashes(tmp_path, capsys):
+    write_job(tmp_path, "knn", None, status="interrupted", error="interrupted")
+    report.show(tmp_path)
+    said = capsys.readouterr().out
+    assert "│" not in said and "interrupted: " in said and said.count("interrupted") == 1
+    assert "Bold" not in (tmp_path / "results.md").read_text() + (tmp_path / "report.html").read_text()

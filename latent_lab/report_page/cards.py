@@ -150,12 +150,12 @@ def _hidden(image: Html) -> Html:
 
 
 def _of_epoch(epoch: int, verdict: dict) -> str:
-    """``epoch 3: not good: artefacts, blurred``, and whether it was the best."""
+    """``epoch 3: not good: artefacts, blurred``, and whether its FCD is the least."""
     label = verdict.get("labels", {}).get(str(epoch))
     if label is None:
         return f"epoch {epoch}"
     reasons = ", ".join(verdict.get("reasons", {}).get(str(epoch), []))
-    best = "; the best epoch" if verdict.get("best") == epoch else ""
+    best = "; the least FCD of all" if verdict.get("best") == epoch else ""  # which need not be good
     return f"epoch {epoch}: {label}" + (f": {reasons}" if reasons else "") + best
 
 

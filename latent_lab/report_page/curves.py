@@ -226,7 +226,7 @@ def _is_finite(value: float | None) -> bool:
 
 def _thinned(points: list) -> list:
     step = math.ceil(len(points) / MOST_VALUES) or 1
-    return points[::step]
+    return [*points[:-1:step], *points[-1:]]  # the last is what the fit came to
 
 
 def _wide(reach: list[float], form: str) -> list[float]:
