@@ -6,6 +6,7 @@ bytes that clear a terminal. What a medium can't show is written as Python write
 
 import re
 
+NUMBER = r"[+-]?[\d.]+(e[+-]?\d+)?|-"  # and the dash of no value
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "|": r"$|$",
@@ -29,6 +30,13 @@ def visible(text: str) -> str:
 def in_markdown(text: object) -> str:
     """Text in a paragraph, a heading, an item of a list or a cell of a table."""
     return re.sub(r"[\\`*\[\]<>|&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", one_line(text))
+
+
+def in_csv(text: str) -> str:
+    """Text in a cell of CSV: before what a spreadsheet would run as a formula stands an apostrophe (OWASP, "CSV
+    injection")."""
+    line = one_line(text)
+    return f"'{line}" if line.lstrip()[:1] in ("=", "+", "-", "@") and not re.fullmatch(NUMBER, line) else line
 
 
 def as_code(text: object) -> str:

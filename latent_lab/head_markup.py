@@ -4,7 +4,7 @@ import csv
 import io
 
 from latent_lab import head_table
-from latent_lab.escaping import in_latex, in_markdown, one_line
+from latent_lab.escaping import in_csv, in_latex, in_markdown
 from latent_lab.head_table import Block, Line
 from latent_lab.references import sources
 from latent_lab.results import OVER
@@ -101,12 +101,13 @@ def _latex_row(line: Line) -> str:
 
 
 def csv_text(rows: list[dict]) -> str:
-    """Rows as CSV, each a line, with a column for every key that any of them has."""
+    """Rows as CSV, each a line, with a column for every key that any of them has; no text is a
+    spreadsheet's formula."""
     out = io.StringIO()
     fields = list(dict.fromkeys(key for row in rows for key in row))
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(map(one_line, fields))
+    writer.writerow(map(in_csv, fields))
     for row in rows:
         cells = (row.get(key, "") for key in fields)
-        writer.writerow(one_line(cell) if isinstance(cell, str) else cell for cell in cells)
+        writer.writerow(in_csv(cell) if isinstance(cell, str) else cell for cell in cells)
     return out.getvalue()

@@ -15,6 +15,8 @@ METRIC = "accuracy"
 SEEING = "transductive"  # such heads are compared with their like only
 # Of which a head says enough by its own name, or which make no other head: what still differs is numbered
 OF_NO_HEAD = ("callbacks", "experiment", "logger", "score_on", "trainer.accelerator")
+# What a head's name is of; any other setting is of the model, whose codes it reads
+OF_A_HEAD = ("classifier", "spread", "transductive", "labels", "callbacks")
 ORDER = ("supervised", "semi-supervised", SEEING)
 
 
@@ -116,11 +118,13 @@ def _heads(rows: list[dict], shown: list[str]) -> dict[Head, list[dict]]:
     words and unlike curves are heads apart, numbered: what sets these apart, no setting says."""
     curves: dict[tuple, list[dict]] = {}
     for row in rows:
-        curves.setdefault((row["curve"] or named(row, shown), str(row["model"])), []).append(row)
+        words = (*_in_words(row, _others(row, shown, of_the_head=False)), named(row, shown))
+        curves.setdefault((row["curve"] or words, str(row["model"])), []).append(row)
     heads: dict[Head, list[list[dict]]] = {}
     for (_, model), of in curves.items():
         words = of[0] | {key: row[key] for row in of for key in shown if row[key] is not None}
-        heads.setdefault(Head(model, named(words, shown), _supervision(of)), []).append(of)
+        codes = ", ".join([model, *_in_words(words, _others(words, shown, of_the_head=False))])
+        heads.setdefault(Head(codes, named(words, shown), _supervision(of)), []).append(of)
     found = {}
     for head in sorted(heads, key=lambda head: _order(head, heads[head][0][0], shown)):
         for number, of in enumerate(heads[head], 1):
@@ -129,15 +133,21 @@ def _heads(rows: list[dict], shown: list[str]) -> dict[Head, list[dict]]:
 
 
 def _order(head: Head, row: dict, shown: list[str]) -> tuple:
-    """By what a head sees, then by its name, then by its settings' values: 1e-5 before .001."""
+    """By the model and its settings' values, then by what a head sees, by its name, and by its settings' values: 1e-5
+    before .001."""
     saw = ORDER.index(head.supervision) if head.supervision in ORDER else len(ORDER)
-    return head.model, saw, _classifier(row), [sortable(row[key]) for key in _others(row, shown)]
+    model, own = ([sortable(row[key]) for key in _others(row, shown, whose)] for whose in (False, True))
+    return str(row["model"]), model, saw, _classifier(row), own
 
 
 def named(row: dict, shown: list[str]) -> str:
     """How a head is called: ``tsvm``, ``linear_svc on poisson``, ``tsvm, C=10``; ``shown`` are the settings in which
     rows differ."""
-    return ", ".join([_classifier(row), *(f"{short(key)}={row[key]}" for key in _others(row, shown))])
+    return ", ".join([_classifier(row), *_in_words(row, _others(row, shown, of_the_head=True))])
+
+
+def _in_words(row: dict, keys: list[str]) -> list[str]:
+    return [f"{short(key)}={row[key]}" for key in keys]
 
 
 def _classifier(row: dict) -> str:
@@ -146,10 +156,11 @@ def _classifier(row: dict) -> str:
     return name if spread in (None, "none") else f"{name} on {spread}"
 
 
-def _others(row: dict, shown: list[str]) -> list[str]:
-    """The settings that a head's name has besides."""
+def _others(row: dict, shown: list[str], of_the_head: bool) -> list[str]:
+    """The settings that the head's name has besides, or the model's."""
     said = (*LEADING, "classifier", "spread", "transductive", *OF_NO_HEAD)
-    return [key for key in shown if key not in said and row[key] is not None]
+    named = [key for key in shown if key not in said and row[key] is not None]
+    return [key for key in named if key.startswith(OF_A_HEAD) == of_the_head]
 
 
 def _supervision(rows: list[dict]) -> str:

@@ -1,7 +1,6 @@
 """The tables and charts of a sweep: a pure function of the files in its folder, so they can be rebuilt at any time,
 with one job lost as with all present. It imports no torch: ten thousand results are read in seconds."""
 
-import contextlib
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +21,7 @@ from latent_lab.results import (
     in_words,
     kinds,
     left,
+    lost,
     of_spreads,
     read_result,
     read_results,
@@ -57,7 +57,7 @@ def _table(results: list[dict]) -> tuple[list[str], list[list[str]], str]:
     lines = []
     for row in rows:
         cells = [in_column(row[key]) for key in shown] + [str(row[name]) for name in over]
-        cells[-1] += f" ({row['failed']} failed)" if row["failed"] else ""
+        cells[-1] += lost(row)
         lines.append(cells + [in_words(row[name], form, over) for name, form in figures.items()])
     return header, lines, of_spreads(over, rows)
 
@@ -214,8 +214,10 @@ def show_single(folder: Path) -> list[dict]:
     if (folder / "result.json").exists():
         from latent_lab import html_report
 
-        with contextlib.suppress(OSError, NoSpace):  # the job is done without its page
+        try:
             html_report.write_job_page(folder)
+        except (OSError, NoSpace) as error:  # the job is done without its page
+            print(one_line(f"{folder / html_report.NAME}: can't be written ({error})"))
     show_end(folder, result)
     return [result | {"job_name": folder.name}]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latent_lab.folders import is_name
-from latent_lab.rounding import with_spreads
+from latent_lab.rounding import rounded, with_spreads
 from latent_lab.shapes import mismatch
 from latent_lab.storage import DamagedFile, checksum_of_file, damaged, read_json
 
@@ -40,6 +40,7 @@ RESULT = {  # what any reader of a result takes of it
     "place?": (NOTHING, {"gpu?": str | None}),
 }  # fmt: skip
 DONE = {"choices": dict, "metrics": dict}  # what a job that is done says besides
+MOST = 1e150  # of a number, so that its square is one: charts and spreads are made of them
 STATUSES = ("ok", "failed", "interrupted")
 BOUNDS = {"_floor": "floor", "_limit": "limit"}  # endings of metrics that others are compared with, and their names
 
@@ -96,6 +97,11 @@ def read_result(folder: Path) -> dict:
     counts = result.get("confusion") or []
     if not wrong and any(len(row) != len(counts) for row in counts):
         wrong = "confusion is not as wide as high"
+    numbers = result.get("metrics", {}) | result.get("seconds", {})
+    numbers |= {name: result.get(name) for name in ("n_labels", "label_seed", "seed")}
+    for name, value in numbers.items() if not wrong else ():
+        if isinstance(value, int | float) and abs(value) > MOST:
+            wrong = f"{name} is beyond {MOST:.0e}"
     if wrong:
         raise damaged(file, wrong, JOB_AGAIN)
     return result
@@ -178,9 +184,9 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
 
     Returns:
         the settings in which rows differ, and the rows: these settings (None where no command named it, ``null`` where
-        one did), how many ``draws`` and ``seeds``, for each metric a :class:`Spread`; ``failed`` counts the failures;
-        rows of one ``curve`` differ in the labels only; ``members`` are the results behind a row, by (seed, draw of
-        the labels).
+        one did), how many ``draws`` and ``seeds``, for each metric a :class:`Spread`; ``failed`` counts the failures,
+        ``diverged`` the jobs with a metric that is no number; rows of one ``curve`` differ in the labels only;
+        ``members`` are the results behind a row, by (seed, draw of the labels).
     """
     with_settings = [(result, values) for result in results if (values := settings(result))]
     repeated = repeats(results[0]) if results else []
@@ -198,6 +204,7 @@ def aggregate(results: list[dict]) -> tuple[list[str], list[dict]]:
         good = {repetition: m for repetition, m in members.items() if m["status"] == "ok"}
         first = next(iter(members.values()))
         row = {k: words[k] for k in shown} | {"failed": sum(m["status"] == "failed" for m in members.values())}
+        row |= {"diverged": sum(None in [m["metrics"].get(k, 0) for k in headline(first)] for m in good.values())}
         row |= {"seeds": len({seed for seed, _ in good}), "draws": len({draw for _, draw in good})}
         row |= {"curve": first.get("curve"), "members": members}
         for metric in headline(first):
@@ -219,6 +226,12 @@ def _named(keys: list[str], members: Iterable[dict]) -> dict[str, object]:
 def in_column(value: object) -> str:
     """A setting of a row as a table has it: a dash where no command named it."""
     return "-" if value is None else str(value)
+
+
+def lost(row: dict) -> str:
+    """`` (1 failed)``, beside how many repetitions a row has: of these, what has no figure, so that a mean has none."""
+    said = [f"{row[how]} {how}" for how in ("failed", "diverged") if row[how]]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def spread(values: dict[tuple, float]) -> Spread:
@@ -252,6 +265,11 @@ def in_words(value: Spread, form: str, over: list[str]) -> str:
     return with_spreads(value.mean, [getattr(value, name) for name in over], percent=form == "percent")
 
 
+def in_unit(value: float, form: str) -> str:
+    """A metric as its table has it: ``77.60 %``, or a number."""
+    return f"{100 * value:.2f} %" if form == "percent" else rounded(value)
+
+
 def varying(rows: list[dict], repeated: list[str]) -> list[str]:
     """Over what the figures of rows vary: ``draws``, ``seeds``, those of which any row has several; at least one."""
     possible = [name for name in ("draws", "seeds") if name != "draws" or "label_seed" in repeated]
@@ -260,8 +278,8 @@ def varying(rows: list[dict], repeated: list[str]) -> list[str]:
 
 def of_spreads(over: list[str], rows: list[dict]) -> str:
     """What stands behind ± in a table of these rows; one repetition shows no deviation."""
-    alone = [row for row in rows if max(row[name] for name in over) < 2]
-    if len(alone) == len(rows):
+    alone = [row for row in rows if max(row[name] for name in over) == 1]
+    if not any(row[name] > 1 for row in rows for name in over):
         return "of one repetition each, so no deviation is known."
     words = ", then over the ".join(OVER[name] for name in over)
     pooled = " The former is pooled over the seeds, the latter of the means over draws." if len(over) > 1 else ""
@@ -285,6 +303,11 @@ def forms(kind: list[dict]) -> dict[str, str]:
     """The :func:`headline` of results of one kind, without metrics that none of them has."""
     given = {name for result in kind for name in result.get("metrics", {})}
     return {name: form for name, form in headline(kind[0]).items() if name in given or not given}
+
+
+def is_bound(metric: str) -> bool:
+    """Whether a metric is a floor or a limit that others are compared with."""
+    return metric.endswith(tuple(BOUNDS))
 
 
 def short(key: str) -> str:

@@ -100,6 +100,17 @@ def test_a_sweep_of_such_names_has_whole_tables(hostile, capsys):
     assert {row["error"] for row in rows} >= {"<script>alert(1)</script>", "a|b", "  # heading "}
 
 
+@pytest.mark.parametrize("text", ["=1+1", "=cmd|'C calc'!A0", "+a", "-a", "@SUM(A1)", " =1", "\t=1"])
+def test_a_spreadsheet_finds_no_formula_in_a_csv(tmp_path, text):
+    write_job(tmp_path, text, 0.5, model=text, n_labels=100)
+    report.build(tmp_path)
+    for name in ("results.csv", "heads.csv"):
+        cells = [cell for row in csv.reader((tmp_path / name).open(newline="", encoding="utf-8")) for cell in row]
+        assert not [cell for cell in cells if cell.lstrip()[:1] in ("=", "+", "@")], cells
+        assert not [cell for cell in cells if cell.lstrip()[:1] == "-" and cell != "-"], cells
+        assert f"'{one_line(text)}" in cells
+
+
 def test_a_single_job_of_such_names_is_shown(tmp_path, capsys):
     result = {"status": "ok", "choices": {}, "metrics": {text: 1.0 for text in HOSTILE}, "statement": "\x1b[2J[/red]"}
     (tmp_path / "result.json").write_text(json.dumps(result))

@@ -70,13 +70,14 @@ def test_heads_stand_in_the_order_of_their_settings_values_by_names_that_say_who
         }
         named["model.decoder.hidden"] = [16, 8] if draw else [256]
         write_job(tmp_path, "tsvm", 0.5, draw=draw, settings=named, setting=str(draw), curve=str(draw))
-    found = [row[1] for row in rows(tmp_path)]
+    found = [row[0] for row in rows(tmp_path)]
     assert found == [
-        r"tsvm, decoder.hidden=\[16, 8\], lr=1e-05",
-        r"tsvm, decoder.hidden=\[16, 8\], lr=2e-05",
-        r"tsvm, decoder.hidden=\[16, 8\], lr=100.0",
-        r"tsvm, decoder.hidden=\[256\], lr=0.1",
+        r"vae, decoder.hidden=\[16, 8\], lr=1e-05",
+        r"vae, decoder.hidden=\[16, 8\], lr=2e-05",
+        r"vae, decoder.hidden=\[16, 8\], lr=100.0",
+        r"vae, decoder.hidden=\[256\], lr=0.1",
     ]
+    assert [row[1] for row in rows(tmp_path)] == ["tsvm"] * 4, "the encoder was told that"
 
 
 def test_a_table_of_validation_images_is_headed_so(tmp_path, capsys):

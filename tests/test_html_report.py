@@ -88,12 +88,23 @@ def test_scores_have_a_chart_a_metric_with_the_floor_as_a_choice(gans):
     assert [chart["title"] for chart in losses] == ["losses", "losses"]
 
 
+def test_what_all_rows_agree_in_stands_above_them_and_bounds_have_no_chart(gans):
+    for job in gans.glob("*/result.json"):
+        metrics = {"fcd": 30.0 + len(job.parent.name), "fcd_floor": 1.25}
+        add(job.parent, headline={"fcd": "number", "fcd_floor": "number"}, metrics=metrics)
+    read = Read(page_of(gans))
+    assert "In all rows: dataset digits, fcd_floor 1.250." in read.texts
+    assert [chart["title"] for chart in read.charts if chart["y"]["scale"] == "rows"] == ["fcd"]
+    assert "fcd_floor" not in [text for at, text in enumerate(read.texts) if text in ("fcd", "fcd_floor")][:2]
+
+
 def test_losses_are_thinned_and_what_is_no_number_is_left_out():
     long = history()
     long |= {"updates": list(range(5000)), "rows": [[float("nan") if n % 2 else n / 10] for n in range(5000)]}
     (chart,) = loss_charts(long, "words")
     running, held = chart["series"]
-    assert 0 < len(running["points"]) <= MOST_VALUES and held["name"] == "D, training set"
+    assert 100 < len(running["points"]) <= MOST_VALUES and held["name"] == "D, training set"
+    assert [running["points"][at][0] for at in (0, -1)] == [0, 4998], "what the fit came to is there"
     assert held["points"] == [[500, 1.4, None, None, 0]] and chart["lines"] == [["ln 2", 0.693]]
     json.dumps(chart, allow_nan=False)
 
@@ -179,7 +190,17 @@ def test_a_name_that_is_no_utf8_is_no_hindrance(tmp_path):
     job = write_job(folder, os.fsdecode(b"\xff"), 0.5)
     (job / "page.html").write_text("")
     read = Read(page_of(folder))
-    assert "caf?" in read.texts and read.attributes("a")[0]["href"].startswith("classifier%3D%FF%2C")
+    assert r"caf\udce9" in read.texts and read.attributes("a")[0]["href"].startswith("classifier%3D%FF%2C")
+
+
+@pytest.mark.parametrize("mark", ["\x1b[2J", "\u202e", "\u200f", "\u2067"])
+def test_no_mark_turns_or_hides_what_a_page_says(tmp_path, mark):
+    """In its text, its attributes, and what its script puts there."""
+    write_job(tmp_path, f"a{mark}b", 0.5)
+    write_job(tmp_path, f"c{mark}d", 0.6)
+    text = page_of(tmp_path)
+    charts = json.dumps(Read(text).charts, ensure_ascii=False)
+    assert mark not in text and mark not in charts and f"a{mark.encode('unicode_escape').decode()}b" in text
 
 
 def test_text_is_escaped_wherever_it_is_put():

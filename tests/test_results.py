@@ -112,6 +112,17 @@ def test_what_a_command_makes_null_is_not_what_no_command_names(tmp_path):
     assert "| vae | mnist | 100 | - | 1 | 50.00 |" in text and "| vae | mnist | 100 | null | 1 | 70.00 |" in text
 
 
+def test_a_row_says_that_a_figure_lacks_since_a_seed_diverged(tmp_path):
+    for seed, fcd in enumerate((3.0, None)):
+        facts = {"headline": {"fcd": "number"}, "repeats": ["seed"], "metrics": {"fcd": fcd}}
+        write(tmp_path, "mnist", 100, None, 0, named={"seed": seed}, **facts)
+    write(tmp_path, "mnist", 600, None, 0, status="failed", **(facts | {"metrics": {}}))
+    report.build(tmp_path)
+    text = (tmp_path / "results.md").read_text()
+    assert "| vae | mnist | 100 | 2 (1 diverged) | - |" in text and "| vae | mnist | 600 | 0 (1 failed) | - |" in text
+    assert "A figure without ± is of one repetition" not in text, "there is none"
+
+
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("word", ["logger", "trainer.accelerator", "experiment", "callbacks", "model.beta"])
 def test_jobs_of_one_setting_are_one_row_by_whatever_words(tmp_path, word, first):

@@ -6,8 +6,7 @@ from pathlib import Path
 from latent_lab.page import commands_of
 from latent_lab.report_page.markup import Html, command, element, from_markdown, joined, sentence, sorted_by, table
 from latent_lab.report_page.pictures import Film, Still
-from latent_lab.results import headline, left, settings, supervision
-from latent_lab.rounding import rounded
+from latent_lab.results import headline, in_unit, left, settings, supervision
 
 FACTS = (
     "supervision",
@@ -92,10 +91,7 @@ def figures_of(result: dict) -> str:
     """The first of a result's headline metrics, in a line."""
     forms, metrics = headline(result), result.get("metrics", {})
     names = [name for name in forms if metrics.get(name) is not None][:3]
-    return ", ".join(
-        f"{name} {100 * metrics[name]:.2f} %" if forms[name] == "percent" else f"{name} {rounded(metrics[name])}"
-        for name in names
-    )
+    return ", ".join(f"{name} {in_unit(metrics[name], forms[name])}" for name in names)
 
 
 def _facts(result: dict) -> Html:
@@ -103,8 +99,9 @@ def _facts(result: dict) -> Html:
     said |= {"supervision": saw} if (saw := supervision(result)) else {}
     said |= {f"seconds, {key}": value for key, value in result.get("seconds", {}).items()}
     rows = [part for key, value in said.items() for part in (element("dt", key), element("dd", str(value)))]
+    forms = headline(result)
     metrics = [
-        [(name, None), ("-" if value is None else rounded(value), sorted_by(value))]
+        [(name, None), ("-" if value is None else in_unit(value, forms.get(name, "number")), sorted_by(value))]
         for name, value in result.get("metrics", {}).items()
     ]
     return joined([

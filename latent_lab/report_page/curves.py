@@ -13,7 +13,7 @@ from callbacks.drawing.colours import role
 from latent_lab.accuracy_chart import FROM, LEAST_ERROR, TICKS
 from latent_lab.head_table import Block, Cell, in_cell
 from latent_lab.page import commands_of
-from latent_lab.results import Spread, headline, in_column, in_words, short
+from latent_lab.results import Spread, headline, in_column, in_words, is_bound, short
 
 COLOURS, DASHES = 7, 4  # of the style sheet, of the script: lines are told apart by each of them
 OF_ROLE = {"real": (0, 8), "generated": (1, 9), "average": (7, 7)}  # colours of a curve, and of its held-out values
@@ -90,7 +90,7 @@ def _numbered(commands: list[str], results: Iterable[dict]) -> int:
 
 
 def score_charts(rows: list[dict], shown: list[str], over: list[str]) -> list[dict]:
-    """Each metric of a table as a chart with a line a row; none for a single row.
+    """Each metric of a table, but for floors and limits, as a chart with a line a row; none for a single row.
 
     Args:
         rows: of :func:`latent_lab.results.aggregate`.
@@ -104,7 +104,8 @@ def score_charts(rows: list[dict], shown: list[str], over: list[str]) -> list[di
     commands: list[str] = []
     numbers = [_numbered(commands, of) for of in members] if len(rows) > 1 else []
     charts = []
-    for metric, form in headline(members[0][0]).items() if numbers else ():
+    metrics = [(name, form) for name, form in headline(members[0][0]).items() if not is_bound(name)] if numbers else []
+    for metric, form in metrics:
         unit = 100 if form == "percent" else 1
         points = []
         for at, row in enumerate(rows):
@@ -137,7 +138,7 @@ def score_curves(history: dict, command: str) -> list[dict]:
     found = []
     for chart in history.get("scores", ()):
         series = [
-            (label, _thinned([(x, y) for x, y in zip(chart["updates"], values, strict=True) if _is_finite(y)]))
+            (label, [(x, y) for x, y in zip(chart["updates"], values, strict=True) if _is_finite(y)])
             for label, values in chart["series"].items()
         ]
         if chart["log"]:
@@ -159,13 +160,11 @@ def loss_charts(history: dict, command: str) -> list[dict]:
         series = []
         for name, label in chart["series"].items():
             if name in columns:
-                series.append(
-                    (f"{label}, {RUNNING}", _thinned(list(zip(history["updates"], columns[name], strict=True))))
-                )
+                series.append((f"{label}, {RUNNING}", list(zip(history["updates"], columns[name], strict=True))))
             for stage, what in EPOCH_STAGES.items():
                 key = f"{stage}/{name}"
                 points = [(epoch["updates"], epoch[key]) for epoch in history["epochs"] if key in epoch]
-                series.append((f"{label}, {what}", _thinned(points)))
+                series.append((f"{label}, {what}", points))
         series = [(name, kept) for name, points in series if (kept := [p for p in points if _is_finite(p[1])])]
         found += _over_updates(chart["title"], series, list(chart.get("lines", {}).items()), command)
     return found
@@ -175,7 +174,7 @@ def _over_updates(
     title: str, series: list[tuple[str, list]], lines: list[tuple[str, float]], command: str, log: bool = False
 ) -> list[dict]:
     """A chart of curves over updates; none without a point."""
-    series = [(name, points) for name, points in series if points]
+    series = [(name, _thinned(points)) for name, points in series if points]
     if not series:
         return []
     ordered = sorted(y for _, points in series for _, y in points)
@@ -225,7 +224,7 @@ def _is_finite(value: float | None) -> bool:
 
 
 def _thinned(points: list) -> list:
-    step = math.ceil(len(points) / MOST_VALUES) or 1
+    step = math.ceil((len(points) - 1) / (MOST_VALUES - 1)) or 1
     return [*points[:-1:step], *points[-1:]]  # the last is what the fit came to
 
 

@@ -1,4 +1,5 @@
-"""HTML in which nothing that a name contains becomes markup: a text is escaped where it is put into an element."""
+"""HTML in which nothing that a name contains becomes markup: a text is escaped where it is put into an element. What
+can't be seen (control characters, marks that turn the direction of writing) is written as Python writes it."""
 
 import base64
 import hashlib
@@ -8,6 +9,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from latent_lab.escaping import visible
+
 HERE = Path(__file__).parent
 VOID = ("img", "meta", "input")  # elements without content
 
@@ -16,9 +19,13 @@ class Html(str):
     """Markup, as the functions here make it. Any other text is escaped where it is put into a page."""
 
 
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))
+
+
 def joined(parts: Iterable[str | None]) -> Html:
     """Parts one after another; those that are None are left out."""
-    return Html("".join(part if isinstance(part, Html) else html.escape(part) for part in parts if part is not None))
+    return Html("".join(part if isinstance(part, Html) else _escaped(part) for part in parts if part is not None))
 
 
 def element(name: str, /, *content: str | None, **attributes: str | int | float | bool | None) -> Html:
@@ -35,7 +42,7 @@ def element(name: str, /, *content: str | None, **attributes: str | int | float 
         if value is True:
             said.append(f" {key}")
         elif value is not None and value is not False:
-            said.append(f' {key}="{html.escape(str(value))}"')
+            said.append(f' {key}="{_escaped(str(value))}"')
     start = f"<{name}{''.join(said)}>"
     return Html(start if name in VOID else f"{start}{joined(content)}</{name}>")
 
@@ -89,7 +96,7 @@ def page(title: str, body: Html, charts: list[dict]) -> str:
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    data = json.dumps(charts, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(_visible(charts), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     head = [
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=policy),
@@ -101,6 +108,15 @@ def page(title: str, body: Html, charts: list[dict]) -> str:
     end = [element("script", Html(data), type="application/json", id="charts"), element("script", Html(script))]
     text = element("html", element("head", *head), element("body", body, *end), lang="en")
     return f"<!DOCTYPE html>\n{text}\n".encode(errors="replace").decode()  # a folder's name may be no UTF-8
+
+
+def _visible(content):
+    """Plain values whose texts a script puts into the page."""
+    if isinstance(content, dict):
+        return {key: _visible(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_visible(value) for value in content]
+    return visible(content) if isinstance(content, str) else content
 
 
 def _digest(text: str) -> str:

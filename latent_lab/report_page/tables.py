@@ -10,8 +10,11 @@ from latent_lab.results import (
     forms,
     headline,
     in_column,
+    in_unit,
     in_words,
+    is_bound,
     kinds,
+    lost,
     of_spreads,
     repeats,
     settings,
@@ -35,7 +38,7 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
     shown, rows = aggregate(kind)
     over, figures = varying(rows, repeats(kind[0])), forms(kind)
     names = [*shown, *over, *(name + " %" * (form == "percent") for name, form in figures.items())]
-    scores = table(names, [_cells(row, shown, over, figures) for row in rows[:MOST_ROWS]])
+    scores = _scores(names, [_cells(row, shown, over, figures) for row in rows], {*shown, *filter(is_bound, names)})
     if len(rows) > MOST_ROWS:
         scores = joined([scores, element("p", f"{len(rows) - MOST_ROWS} more rows in results.md", class_="soft")])
     title, spreads = f"{split(kind)}-set figures", sentence(of_spreads(over, rows))
@@ -54,11 +57,21 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
     ])  # fmt: skip
 
 
+def _scores(names: list[str], rows: list[list[tuple[str, float | None]]], of_all: set[str]) -> Html:
+    """A row a setting; what all rows agree in, of what may be ``of_all``, stands above, as it does in a terminal."""
+    alike = [
+        at for at, name in enumerate(names) if name in of_all and len(rows) > 1 and len({r[at] for r in rows}) == 1
+    ]
+    lines = [[part for at, part in enumerate(line) if at not in alike] for line in (names, *rows[:MOST_ROWS])]
+    said = ", ".join(f"{names[at]} {rows[0][at][0]}" for at in alike)
+    return joined([element("p", f"In all rows: {said}.", class_="soft") if alike else None, table(lines[0], lines[1:])])
+
+
 def _cells(row: dict, shown: list[str], over: list[str], figures: dict[str, str]) -> list[tuple[str, float | None]]:
     """Of a row a setting, each with what it is sorted by."""
     cells = [(in_column(row[key]), leading_number(in_column(row[key]))) for key in shown]
     counts = [(str(row[name]), float(row[name])) for name in over]
-    counts[-1] = (counts[-1][0] + f" ({row['failed']} failed)" * bool(row["failed"]), counts[-1][1])
+    counts[-1] = (counts[-1][0] + lost(row), counts[-1][1])
     scores = [(in_words(row[name], form, over), sorted_by(row[name].mean)) for name, form in figures.items()]
     return [*cells, *counts, *scores]
 
@@ -101,13 +114,15 @@ def all_jobs(results: list[dict]) -> Html | None:
     if len(results) < 2:
         return None
     keys = differing([result for result in results if "choices" in result])
-    names = dict.fromkeys(name for kind in kinds(results) for name in headline(kind[0]))
+    names = {name: form for kind in kinds(results) for name, form in headline(kind[0]).items()}
     rows = []
     for result in results[:MOST_JOBS]:
         said, metrics = settings(result), result.get("metrics", {})
         cells = [(text, leading_number(text)) for key in keys for text in [str(said.get(key, "-"))]]
-        figures = [metrics.get(name) for name in names]
-        cells += [("-" if sorted_by(value) is None else f"{value:.4g}", sorted_by(value)) for value in figures]
+        figures = [(metrics.get(name), form) for name, form in names.items()]
+        cells += [
+            ("-" if sorted_by(value) is None else in_unit(value, form), sorted_by(value)) for value, form in figures
+        ]
         rows.append([(result["job_name"], None), (result["status"], None), *cells])
     title = f"all {len(results)} jobs" if len(results) <= MOST_JOBS else f"the first {MOST_JOBS} of {len(results)} jobs"
     return element("details", element("summary", title), table(["job", "status", *keys, *names], rows))
