@@ -148,7 +148,9 @@ def _cards(
             films += [film(picture, whole, folder, name) for picture in here if isinstance(picture, Film)]
             here = [picture for picture in here if not isinstance(picture, Film)]
         cards.append(card(folder, whole, here, list(numbers), name, not cards, link))
-    drawn = [part for fit, source in shared.items() for part in fits.figures(fit, pictures.get(source.folder, []))]
+    results = [job for _, job in jobs]
+    drawn = [part for fit, source in shared.items()
+             for part in fits.figures(fit, results, varied, pictures.get(source.folder, []))]  # fmt: skip
     return films, cards, drawn, [*notes, "the files in the folder have all"] if notes else []
 
 

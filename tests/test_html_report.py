@@ -255,3 +255,12 @@ def test_it_imports_neither_torch_nor_matplotlib(sweep):
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_one_number_of_labels_makes_a_chart_of_rows_and_several_one_of_curves(tmp_path):
+    for epochs in (2, 4):
+        write_job(tmp_path, "knn", 0.8 + epochs / 100, "digits", model=f"vae{epochs}")
+    (chart,) = [chart for chart in Read(page_of(tmp_path)).charts if chart["title"].startswith("accuracy")]
+    assert chart["y"]["names"] == ["model vae2", "model vae4"]
+    write_job(tmp_path, "knn", 0.9, "digits", 600, model="vae2")
+    assert "digits: accuracy over the number of labels" in Read(page_of(tmp_path)).charts[0]["title"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from pages_of_jobs import Read, add, animation, few_labels, noise, page_of, picture
@@ -80,10 +81,15 @@ def captions(page) -> list[str]:
 
 
 def test_what_a_fit_drew_is_shown_once_for_all_its_jobs(of_a_fit):
-    folder, _ = of_a_fit
+    folder, fit = of_a_fit
     shown = captions(write_sweep_page(folder))
     assert [said.partition("</b>: ")[2].partition(",")[0] for said in shown] == ["samples", "validation images"]
     assert captions(write_job_page(next(folder.glob("*/result.json")).parent)) == shown
+    for job in folder.glob("*n_labels=100*/result.json"):
+        add(job.parent, fit="vae-digits-89abcdef")
+    shutil.copytree(fit, fit.with_name("vae-digits-89abcdef"))
+    shown = captions(write_sweep_page(folder))
+    assert all(said.startswith(f"<b>{FIT}</b> (n_labels 20): ") for said in shown), "what tells it from the other"
 
 
 @pytest.mark.parametrize("how", ["damaged", "trained anew", "gone", "the jobs have copies", "of another's naming"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from latent_lab.page import commands_of
 from latent_lab.report_page.markup import Html, command, element, from_markdown, joined, sentence, sorted_by, table
 from latent_lab.report_page.pictures import Film, Still
-from latent_lab.results import headline, in_unit, left, settings, supervision
+from latent_lab.results import headline, in_unit, is_bound, left, settings, supervision
 
 FACTS = (
     "supervision",
@@ -43,7 +43,8 @@ def card(
         opened: whether it is unfolded.
         link: where the page of a fit in the plane is, from here.
     """
-    films_first = sorted(pictures, key=lambda picture: not isinstance(picture, Film))
+    # the tallest last, which then has a column of its own
+    films_first = sorted(pictures, key=lambda picture: (not isinstance(picture, Film), picture.name == "errors.png"))
     figures = [
         film(picture, result, folder) if isinstance(picture, Film) else still(picture) for picture in films_first
     ]
@@ -90,7 +91,7 @@ def badge(result: dict) -> Html:
 def figures_of(result: dict) -> str:
     """The first of a result's headline metrics, in a line."""
     forms, metrics = headline(result), result.get("metrics", {})
-    names = [name for name in forms if metrics.get(name) is not None][:3]
+    names = [name for name in forms if metrics.get(name) is not None and not is_bound(name)][:3]
     return ", ".join(f"{name} {in_unit(metrics[name], forms[name])}" for name in names)
 
 

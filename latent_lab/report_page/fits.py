@@ -4,7 +4,7 @@ from pathlib import Path
 
 from latent_lab.report_page.markup import Html, element
 from latent_lab.report_page.pictures import Source, Still
-from latent_lab.results import fit_folder
+from latent_lab.results import fit_folder, settings, short
 from latent_lab.storage import DamagedFile, read_json
 
 OWN = "samples.png"  # a job that has it has its fit's pictures
@@ -33,10 +33,14 @@ def of_fits(jobs: list[tuple[Path, dict]]) -> dict[Path, Source]:
     return found
 
 
-def figures(fit: Path, pictures: list[Still]) -> list[Html]:
-    """The pictures of a fit under its name."""
+def figures(fit: Path, jobs: list[dict], varied: list[str], pictures: list[Still]) -> list[Html]:
+    """The pictures of a fit under its name, and what tells it from others: of the settings that ``varied``, those in
+    which its jobs agree."""
+    values = {key: {str(settings(job).get(key)) for job in jobs if job.get("fit") == fit.name} for key in varied}
+    known = ", ".join(f"{short(key)} {of.pop()}" for key, of in values.items() if len(of) == 1)
+    said = f" ({known})" if known else ""
     return [
-        element("figure", element("figcaption", element("b", fit.name), ": ", still.words),
+        element("figure", element("figcaption", element("b", fit.name), f"{said}: ", still.words),
                 element("img", src=still.data, alt=still.words, decoding="async"))
         for still in pictures
     ]  # fmt: skip

@@ -51,6 +51,7 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
     each = [element("summary", f"{title}, a row a setting"), element("p", spreads, class_="soft"), scores]
     return joined([
         *(_of_block(block, charts) for block in heads),
+        None if any(map(_makes_a_curve, heads)) else _switched(score_charts(rows, shown, over), charts),
         element("p", WORDS, class_="soft"),
         element("details", *said) if quoted else None,
         element("details", *each),
@@ -88,10 +89,14 @@ def _of_block(block: Block, charts: list[dict]) -> Html:
         element("h2", block.title),
         table(header(block), cells, bold),
         element("p", f"{caption(block)} {SORTS}", class_="soft"),
-        _chart(chart, charts) if chart else None,
+        _chart(chart, charts) if chart and _makes_a_curve(block) else None,
         element("ul", *(element("li", line) for line in said)) if said else None,
         element("p", PAIRED, class_="soft") if said else None,
     ])  # fmt: skip
+
+
+def _makes_a_curve(block: Block) -> bool:
+    return len(block.counts) > 1 or bool(block.published)
 
 
 def _chart(chart: dict, charts: list[dict]) -> Html:
