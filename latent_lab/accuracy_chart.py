@@ -8,7 +8,7 @@ from callbacks.drawing.colours import MARKERS, SERIES
 from latent_lab.escaping import in_chart
 from latent_lab.head_table import Block, Head
 from latent_lab.references import Reference
-from latent_lab.results import Spread
+from latent_lab.rows import Spread
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws: a table needs none
     from matplotlib.axes import Axes

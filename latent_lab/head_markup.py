@@ -7,7 +7,7 @@ from latent_lab import head_table
 from latent_lab.escaping import in_csv, in_latex, in_markdown
 from latent_lab.head_table import Block, Line
 from latent_lab.references import sources
-from latent_lab.results import OVER
+from latent_lab.rows import OVER
 
 WORDS_OF_HEAD = 3  # columns before the figures
 WORDS = (

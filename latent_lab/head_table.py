@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from latent_lab.comparisons import standings
 from latent_lab.references import Reference, comparable
-from latent_lab.results import LEADING, Spread, aggregate, in_words, repeats, short, sortable, supervision, varying
+from latent_lab.results import LEADING, repeats, short, sortable, supervision
+from latent_lab.rows import Spread, aggregate, in_words, varying
 
 METRIC = "accuracy"
 SEEING = "transductive"  # such heads are compared with their like only

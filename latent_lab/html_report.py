@@ -18,7 +18,8 @@ from latent_lab.report_page.curves import loss_charts, score_curves
 from latent_lab.report_page.markup import Html, command, element, joined, page, sentence
 from latent_lab.report_page.pictures import OF_A_JOB, Film, Source, taken
 from latent_lab.report_page.tables import all_jobs, differing, of_kind
-from latent_lab.results import HEAVY, aggregate, ended, kinds, left, read_result, read_results, settings, short
+from latent_lab.results import HEAVY, ended, kinds, left, read_result, read_results, settings, short
+from latent_lab.rows import aggregate
 from latent_lab.storage import DamagedFile, read_json, write_text
 from latent_lab.written_plan import with_planned
 

@@ -13,24 +13,19 @@ from latent_lab.head_markup import csv_text, latex, markdown, markdown_table
 from latent_lab.head_table import Block, blocks, standing, tidy
 from latent_lab.results import (
     NO_RESULT,
-    aggregate,
     ended,
     forms,
     headline,
-    in_column,
-    in_words,
     kinds,
     left,
-    lost,
-    of_spreads,
     read_result,
     read_results,
     repeats,
     settings,
     split,
     supervision,
-    varying,
 )
+from latent_lab.rows import aggregate, in_column, in_words, lost, of_spreads, varying
 from latent_lab.storage import DamagedFile, NoSpace, read_json, write_atomically, write_text
 from latent_lab.terminal_tables import (
     OF_A_JOB,

@@ -29,7 +29,8 @@ from latent_lab.accuracy_chart import accuracy_figure
 from latent_lab.charts import panels_figure
 from latent_lab.head_table import blocks
 from latent_lab.report_page.curves import accuracy_chart, score_charts, score_curves
-from latent_lab.results import aggregate, read_results, repeats, varying
+from latent_lab.results import read_results, repeats
+from latent_lab.rows import aggregate, varying
 from lightning_modules.wgan_gp import WGANGP
 
 # Machado et al. 2009, severity 1: what the three kinds of colour-blind eyes make of linear RGB

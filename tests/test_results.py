@@ -8,7 +8,8 @@ import pytest
 
 from latent_lab import report
 from latent_lab.head_table import blocks
-from latent_lab.results import Spread, aggregate, kinds, read_results, settings, spread
+from latent_lab.results import kinds, read_results, settings
+from latent_lab.rows import Spread, aggregate, spread
 
 
 def write(folder, dataset, n_labels, label_seed, accuracy, status="ok", **more):

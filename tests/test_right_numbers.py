@@ -23,7 +23,8 @@ from latent_lab.head_table import blocks
 from latent_lab.jobs import setting
 from latent_lab.opened import OpenFit
 from latent_lab.plan import Planner, plan
-from latent_lab.results import aggregate, kinds, read_results
+from latent_lab.results import kinds, read_results
+from latent_lab.rows import aggregate
 from latent_lab.storage import read_json, write_json
 
 VAE = ("model=vae_mlp", *ON_CPU, "model.encoder.hidden=[16]", "model.decoder.hidden=[16]", "logger=none",

@@ -6,7 +6,8 @@ from pathlib import Path
 from latent_lab.page import commands_of
 from latent_lab.report_page.markup import Html, command, element, from_markdown, joined, sentence, sorted_by, table
 from latent_lab.report_page.pictures import Film, Still
-from latent_lab.results import headline, in_unit, is_bound, left, settings, supervision
+from latent_lab.results import headline, is_bound, left, settings, supervision
+from latent_lab.rows import in_unit
 
 FACTS = (
     "supervision",

@@ -13,7 +13,8 @@ from callbacks.drawing.colours import role
 from latent_lab.accuracy_chart import FROM, LEAST_ERROR, TICKS
 from latent_lab.head_table import Block, Cell, in_cell
 from latent_lab.page import commands_of
-from latent_lab.results import Spread, headline, in_column, in_words, is_bound, short
+from latent_lab.results import headline, is_bound, short
+from latent_lab.rows import Spread, in_column, in_words
 
 COLOURS, DASHES = 7, 4  # of the style sheet, of the script: lines are told apart by each of them
 OF_ROLE = {"real": (0, 8), "generated": (1, 9), "average": (7, 7)}  # colours of a curve, and of its held-out values
@@ -93,7 +94,7 @@ def score_charts(rows: list[dict], shown: list[str], over: list[str]) -> list[di
     """Each metric of a table, but for floors and limits, as a chart with a line a row; none for a single row.
 
     Args:
-        rows: of :func:`latent_lab.results.aggregate`.
+        rows: of :func:`latent_lab.rows.aggregate`.
         shown: the settings that name a row.
         over: what the figures vary over.
     """

@@ -5,22 +5,8 @@ from latent_lab.head_table import METRIC, Block, blocks, header, lines, standing
 from latent_lab.references import sources
 from latent_lab.report_page.curves import accuracy_chart, score_charts
 from latent_lab.report_page.markup import Html, element, joined, leading_number, sentence, sorted_by, table
-from latent_lab.results import (
-    aggregate,
-    forms,
-    headline,
-    in_column,
-    in_unit,
-    in_words,
-    is_bound,
-    kinds,
-    lost,
-    of_spreads,
-    repeats,
-    settings,
-    split,
-    varying,
-)
+from latent_lab.results import forms, headline, is_bound, kinds, repeats, settings, split
+from latent_lab.rows import aggregate, in_column, in_unit, in_words, lost, of_spreads, varying
 
 MOST_ROWS = 1000  # of a table with a row a setting
 MOST_JOBS = 500  # of the table with a line a job
