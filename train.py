@@ -70,10 +70,11 @@ def run() -> int:
     except RuntimeError as error:
         fail(error, "train.py", code=1)
     from latent_lab import report
+    from latent_lab.terminal_tables import show_tensorboard
 
     interrupted = interrupted or told()
     if "tensorboard" in (first["logger"] or {}):
-        print(f"\ntensorboard --logdir {report.from_here(outputs)}")
+        show_tensorboard(outputs, folder)
     if command.multirun:
         results = report.show(folder)
     else:

@@ -20,12 +20,14 @@ class Fitted(Protocol):
         model: its last weights, in evaluation mode, on its device.
         datamodule: what it was trained on, set up.
         settings: of its model and its data as they were configured, by their full names; none in a notebook.
+        budget: the setting of the trainer that ended it (``trainer.max_steps``); empty in a notebook.
     """
 
     name: str
     model: pl.LightningModule
     datamodule: pl.LightningDataModule
     settings: dict[str, str]
+    budget: str
 
     def best(self) -> pl.LightningModule:
         """A second model, with the weights of the epoch that scored best. Raises ValueError where none was kept."""

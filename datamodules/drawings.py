@@ -18,7 +18,9 @@ from datamodules.strokes import strokes
 
 MOST_BYTES = 2**26  # of a file: 4 million points as an array, 1.5 million as text
 MOST_PIXELS = 2**23  # a camera's 8 megapixels; some 300 MB while they are looked at
+MOST_ROWS = 2**21  # of a text, empty ones too: seconds, and some 300 MB while they are read
 MOST_POINTS = 2**14  # blurred by .02, more can't be told apart
+MOST_SAID = 80  # letters of what a header says
 THINNING_SEED = 0  # which points are kept of more: the same ones in every run
 log = logging.getLogger("train")
 
@@ -141,6 +143,8 @@ def _read_csv(path: Path, content: io.BytesIO) -> np.ndarray:
         # a spreadsheet may begin with a byte-order mark
         lines = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
         for number, row in enumerate(lines, start=1):
+            if number > MOST_ROWS:
+                raise DrawingError(f"{path}: more than {MOST_ROWS:,} lines; leave some out")
             if len(row) == 2 and all(map(_is_number, row)):
                 points.append((float(row[0]), float(row[1])))
             elif row and (number > 1 or any(map(_is_number, row))):  # the first line may be a header
@@ -163,12 +167,22 @@ def _read_npy(path: Path, content: io.BytesIO) -> np.ndarray:
         version = np.lib.format.read_magic(content)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, by_columns, dtype = read_header[version](content)
-    except (ValueError, KeyError) as error:  # np.load reads archives and pickles too, and believes what a header says
-        raise DrawingError(f"{path}: not an array of numbers ({error})") from None
-    if len(shape) != 2 or shape[1] != 2 or dtype.kind not in "iuf":
-        raise DrawingError(f"{path}: an array of shape {shape} and {dtype}, where (N, 2) numbers are due")
-    held = content.read()
-    if len(held) != shape[0] * 2 * dtype.itemsize:
-        raise DrawingError(f"{path}: {len(held)} bytes of numbers where {shape[0] * 2 * dtype.itemsize} are due")
+    except Exception as error:  # np.load reads archives and pickles too, and believes what a header says
+        raise DrawingError(f"{path}: not an array of numbers ({_in_short(error)})") from None
+    if len(shape) != 2 or shape[1] != 2 or bool in map(type, shape) or dtype.kind not in "iuf":
+        said = f"an array of shape {_in_short(shape)} and {_in_short(dtype)}"
+        raise DrawingError(f"{path}: {said}, where (N, 2) numbers are due")
+    held, due = content.read(), shape[0] * 2 * dtype.itemsize
+    if len(held) != due:
+        raise DrawingError(f"{path}: {len(held)} bytes of numbers where {_in_short(due)} are due")
     with np.errstate(over="ignore", invalid="ignore"):
         return np.frombuffer(held, dtype).reshape(shape, order="F" if by_columns else "C").astype(np.float64)
+
+
+def _in_short(value: object) -> str:
+    """What a header says may be of any length, and a number of more digits than Python writes."""
+    try:
+        said = " ".join(str(value).split())
+    except ValueError:
+        return "a number without end"
+    return said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}..."

@@ -34,7 +34,7 @@ def accuracy_figure(tables: list[Block]) -> "Figure | None":
     draws and seeds, none where one repetition shows none. Published figures are named where the fewest labels are;
     heads beyond the colours are grey.
     """
-    tables = [block for block in tables if block.full]
+    tables = [block.numbered for block in tables if block.full and block.numbered.counts]
     if not tables:
         return None
     from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ def _scale(axes: "Axes", block: Block, quoted: list[Reference]) -> None:
     bars = [(100 * spread.mean, 100 * _deviation(spread)) for spread in spreads]
     ends = [mean + sign * (0 if math.isnan(bar) else bar) for mean, bar in bars for sign in (-1, 1)]
     points = ends + [float(mean) for r in quoted for n, (mean, _) in r.figures.items() if n in block.counts]
-    low, high = (float(_height(value)) for value in (min(*points, FROM), max(points)))
+    low, high = (float(_height(value)) for value in (min([*points, FROM]), max([*points, FROM])))
     margin = 0.03 * (high - low) + 0.02
     bottom, top = 100 - 10 ** (margin - low), 100 - 10 ** (-margin - high)
     axes.set_ylim(max(bottom, 0), min(top, 100 - LEAST_ERROR))

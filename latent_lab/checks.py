@@ -11,6 +11,8 @@ from latent_lab.refusals import not_for
 from latent_lab.targets import Lacks, build, resolve, taken
 from latent_lab.training import configured, make_trainer
 
+MOST_DEVICES = 1024
+
 
 def check_analyses(config: dict) -> None:
     """Raises ValueError for two analyses that would give one metric, of which one would be lost; and for one that looks
@@ -40,6 +42,8 @@ def check_trainer(settings: dict, here: bool = True) -> None:
     import torch
 
     devices, accelerator = settings["devices"], settings["accelerator"]
+    if devices > MOST_DEVICES:
+        raise ValueError(f"trainer.devices={devices}: at most {MOST_DEVICES:,}, a process each")
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
     if devices > 1 and on_gpu and devices > torch.cuda.device_count():
         raise ValueError(

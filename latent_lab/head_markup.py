@@ -7,6 +7,7 @@ from latent_lab import head_table
 from latent_lab.escaping import in_csv, in_latex, in_markdown
 from latent_lab.head_table import Block, Line
 from latent_lab.references import sources
+from latent_lab.results import sortable
 from latent_lab.rows import OVER
 
 WORDS_OF_HEAD = 3  # columns before the figures
@@ -56,7 +57,7 @@ def markdown(tables: list[Block]) -> list[str]:
         if said := [line for block in tables for line in listed(block)]:
             text += [f"{title}, how often in brackets:" if listed is head_table.chosen else f"{title}:", ""]
             text += [*(f"- {in_markdown(line)}" for line in said), ""]
-    counts = sorted({count for block in tables for count in block.counts})
+    counts = sorted({count for block in tables for count in block.counts}, key=sortable)
     if quoted := sources([block.dataset for block in tables if block.published], counts):
         text += ["Published:", "", *(f"- {line}" for line in quoted), ""]
     return text[:-1]

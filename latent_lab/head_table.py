@@ -54,7 +54,7 @@ class Block(NamedTuple):
     """
 
     dataset: str
-    counts: list[int]
+    counts: list[int | str]
     rows: dict[Head, dict[int, Cell]]
     over: list[str]
     full: int
@@ -65,6 +65,14 @@ class Block(NamedTuple):
     def title(self) -> str:
         """The data set, and which images of it are scored where these are not the test's."""
         return self.dataset if self.on_test else f"{self.dataset}, validation images"
+
+    @property
+    def numbered(self) -> "Block":
+        """Those columns that an axis has a place for: ``all`` labels have none."""
+        counts = [count for count in self.counts if isinstance(count, int)]
+        return self._replace(
+            counts=counts, rows={head: {n: row[n] for n in counts if n in row} for head, row in self.rows.items()}
+        )
 
     @property
     def uneven(self) -> bool:
@@ -106,7 +114,7 @@ def blocks(results: list[dict]) -> list[Block]:
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         here = [row for row in rows if row["dataset"] == dataset]
         cells = {head: {row["n_labels"]: _cell(row) for row in of} for head, of in _heads(here, shown).items()}
-        counts = sorted({row["n_labels"] for row in here})
+        counts = sorted({row["n_labels"] for row in here}, key=sortable)
         full = max(len(cell.values) for row in cells.values() for cell in row.values())
         on_test = all(result.get("scored_on") in (None, "test") for result in results)
         published = comparable(dataset, counts) if on_test else []

@@ -11,7 +11,7 @@ from latent_lab.jobs import read_by, run_unit, shown_as
 from latent_lab.plan import Unit
 from latent_lab.progress import Status
 from latent_lab.stopping import require_not_told
-from latent_lab.storage import read_json, write_json
+from latent_lab.storage import DamagedFile, read_json, write_json
 from latent_lab.written_plan import Task, WrittenUnit
 
 
@@ -53,10 +53,18 @@ def run_followed(unit: Unit, logging: dict, status: Status) -> bool:
         stopped = not isinstance(error, Exception)
         status.write(state="interrupted" if stopped else "failed", error="" if stopped else _said(error))
         raise
-    results = [read_json(job.folder / "result.json") for job in unit.jobs]
-    failed = [result["error"] for result in results if result["status"] != "ok"]
+    failed = [error for job in unit.jobs if (error := _error_of(job.folder)) is not None]
     status.write(state="failed" if failed else "done", error=failed[0] if failed else "")
     return not failed
+
+
+def _error_of(folder: Path) -> str | None:
+    """What a job's result says it failed of; None if it did not. One that could not be written has been told."""
+    try:
+        result = read_json(folder / "result.json", {"status": str, "error?": str | None})
+    except DamagedFile as error:
+        return str(error)
+    return None if result["status"] == "ok" else str(result.get("error"))
 
 
 def give_up(folder: Path, unit: WrittenUnit, task: Task, error: Exception | str) -> None:

@@ -1,4 +1,5 @@
-"""TensorBoard's HPARAMS: of each job what its sweep varies, beside the figures of its table; all else is a text."""
+"""TensorBoard's HPARAMS: of each job its model, its data and what its sweep varies, beside the figures of its table;
+all else is a text."""
 
 import json
 from collections.abc import Iterable
@@ -8,10 +9,12 @@ from pathlib import Path
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from latent_lab import written_plan
-from latent_lab.results import BOUNDS
+from latent_lab.results import is_bound
 from latent_lab.rounding import rounded
 from latent_lab.storage import DamagedFile
 
+ALWAYS = ("model", "dataset")  # columns, by which the rows of several sweeps are told apart
+FIGURE = "z_result"  # what the tags of a job's figures begin with, a dot each: they come after all curves
 OF_NO_MODEL = ("callbacks", "logger", "paths", "hydra", "fresh", "sweep", "trainer.enable_progress_bar")
 
 
@@ -25,8 +28,9 @@ def log_result(logger: TensorBoardLogger, result: dict, folder: Path) -> None:
     """
     from torch.utils.tensorboard.summary import hparams
 
-    settings = columns(result["settings"], varied(folder.parent))
-    figures = {f"result/{name}": result["metrics"][name] for name in headline(result)}
+    chosen = {name: result["choices"][name] for name in ALWAYS}
+    settings = chosen | columns(result["settings"], varied(folder.parent))
+    figures = {f"{FIGURE}/{name}": result["metrics"][name] for name in headline(result)}
     logger.hparams.update(settings)
     logger.log_metrics(figures, 0)
     # Without the first of its summaries, which has columns for all runs: those of the other sweeps would have none
@@ -40,7 +44,7 @@ def headline(result: dict) -> list[str]:
     """The metrics of a result's table, without those that others are held against, the same for all jobs; of a result
     without a table all."""
     names = result["headline"] or result["metrics"]
-    return [name for name in names if name in result["metrics"] and not name.endswith(tuple(BOUNDS))]
+    return [name for name in names if name in result["metrics"] and not is_bound(name)]
 
 
 def columns(settings: dict, names: Iterable[str] | None) -> dict:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import platform
 import time
 import traceback
@@ -20,7 +21,7 @@ from latent_lab.logs import logs_into
 from latent_lab.opened import OpenFit
 from latent_lab.place import place
 from latent_lab.plan import PlannedJob, Unit
-from latent_lab.results import BOUNDS, checksums, read_result, require_as_written
+from latent_lab.results import checksums, is_bound, read_result, require_as_written
 from latent_lab.rounding import rounded
 from latent_lab.showing import show
 from latent_lab.sources import source_digests
@@ -139,7 +140,7 @@ def written_down(jobs: list[PlannedJob]) -> Iterator[dict]:
     except BaseException as error:
         stopped = told() or not isinstance(error, Exception)  # whatever error the interruption was made into
         for number, job in enumerate(jobs[: 1 if stopped else None]):
-            said = "interrupted" if stopped else in_a_line(error, job.folder)
+            said = "interrupted" if stopped else removed(error, job) or in_a_line(error, job.folder)
             log.error(f"{job.folder.name}: {'INTERRUPTED' if stopped else f'FAILED, {said}'}")
             result = blank_result(job) if number else first
             result |= {"status": "interrupted" if stopped else "failed", "error": said}
@@ -162,6 +163,16 @@ def in_a_line(error: Exception, folder: Path) -> str:
     if full := no_space(error, folder):
         return str(full)
     return str(error) if isinstance(error, DamagedFile) else f"{type(error).__name__}: {error}"
+
+
+def removed(error: Exception, job: PlannedJob) -> str | None:
+    """What an error comes to where a folder was removed that the job writes into; None of any other."""
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str | bytes):
+        for folder in (job.fit.folder, job.folder):
+            if Path(os.fsdecode(error.filename)).is_relative_to(folder) and not folder.exists():
+                gone = next(at for at in (*reversed(folder.parents), folder) if not at.exists())
+                return f"{gone} was removed while it was written into; the same command starts anew"
+    return None
 
 
 @contextlib.contextmanager
@@ -242,7 +253,7 @@ def shown_settings(result: dict) -> dict:
 def in_short(result: dict) -> str:
     """What a result came to: its first metrics. The verdict is said at the end."""
     names = [name for name in result["headline"] or result["metrics"] if name in result["metrics"]]
-    names = [name for name in names if not name.endswith(tuple(BOUNDS))]
+    names = [name for name in names if not is_bound(name)]
     return ", ".join(f"{name} {rounded(result['metrics'][name])}" for name in names[:4])
 
 

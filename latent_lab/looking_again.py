@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from latent_lab.checks import check_trainer
-from latent_lab.fit_files import drawn
-from latent_lab.opened import OpenFit, stored_config
+from latent_lab.fit_files import drawn, read_identity
+from latent_lab.opened import OpenFit
 from latent_lab.results import JOB_AGAIN, require_as_written
 from latent_lab.storage import load_arrays, write_json
+from latent_lab.stored_config import NAME, Told, stored_config
 from latent_lab.targets import build
 from latent_lab.training import configured, quiet, test_metrics
 
@@ -21,9 +22,12 @@ def metrics_again(folder: Path, result: dict, fit: Path, data: str | None) -> di
         data: where the data lie, if not where they lay then.
     """
     quiet()
-    config = stored_config(folder, data, JOB_AGAIN)
-    check_trainer(config["trainer"])
-    opened = OpenFit(fit, config=config, keep=False)
+    told = Told(folder, JOB_AGAIN)
+    config = stored_config(folder, read_identity(fit), data, JOB_AGAIN)
+    require_as_written(folder / NAME, result)
+    with told:
+        check_trainer(config["trainer"])
+    opened = OpenFit(fit, config=config, told=told, keep=False)
 
     def stored(name: str) -> dict:
         require_as_written(folder / name, result)
@@ -31,7 +35,9 @@ def metrics_again(folder: Path, result: dict, fit: Path, data: str | None) -> di
 
     metrics = {}
     for described in configured(config, "analyses"):
-        analysis = build(described, **opened.required)
+        required = opened.required
+        with told:
+            analysis = build(described, **required)
         metrics |= analysis.reload(opened, stored)
     return metrics | test_metrics(config, opened.model, opened.datamodule, fit)
 
@@ -49,9 +55,9 @@ def drawn_again(folder: Path, data: str | None, tsne: bool) -> list[Path]:
     """
     quiet()
     opened = OpenFit(folder, data=data)
-    observers = [
-        build(c, fit_folder=folder, tsne=tsne, **opened.required) for c in configured(opened.config, "observers")
-    ]
+    described, required = configured(opened.config, "observers"), opened.required
+    with opened.told:
+        observers = [build(observer, fit_folder=folder, tsne=tsne, **required) for observer in described]
     drawing = [observer for observer in observers if hasattr(observer, "redraw")]
     if opened.record.get("status") != "finished":
         print(f"{folder.name}: is not trained to its end; drawn as it was after epoch {opened.checkpoint['epoch'] + 1}")

@@ -6,6 +6,8 @@ import sys
 from latent_lab.escaping import one_line
 from latent_lab.stopping import require_not_told
 
+LONGEST = 2000  # letters of a message: a value of the user's may have a million
+
 
 class Mistake(ValueError):
     """The user's; its message is the one line that is printed."""
@@ -17,7 +19,8 @@ def fail(message: object, program: str, code: int = 2) -> None:
     What fails after a signal is no mistake: an interruption ends by that.
     """
     require_not_told()
-    print(f"{program}: {one_line(' '.join(str(message).split()))}", file=sys.stderr)
+    line = one_line(" ".join(str(message).split()))
+    print(f"{program}: {line if len(line) <= LONGEST else f'{line[:LONGEST]} ...'}", file=sys.stderr)
     raise SystemExit(code)
 
 

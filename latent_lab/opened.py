@@ -3,25 +3,24 @@
 import copy
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
 
-from callbacks.analyses.base import Analysis
 from latent_lab.checkpoints import BEST, FRESH, LAST, Checkpoints, load_checkpoint, weights_digest
 from latent_lab.fit_files import AGAIN, PICTURES, read_identity, read_record
 from latent_lab.fits import describe, digest
 from latent_lab.sources import source_digests
-from latent_lab.storage import DamagedFile, checksum_of_file, damaged, load_arrays, read_yaml, save_arrays
-from latent_lab.targets import build, resolve, taken
+from latent_lab.storage import DamagedFile, checksum_of_file, damaged, load_arrays, read_json, save_arrays
+from latent_lab.stored_config import REMEDY, Told, stored_config
+from latent_lab.targets import build, taken
 
 log = logging.getLogger("train")
-CONFIG = {"model": dict, "dataset": dict, "trainer": {"accelerator": str, "devices": int}, "seed": int,
-          "compile": bool, "callbacks": {"observers": dict | None, "analyses": dict | None}}  # fmt: skip
+SLACK = 2**26  # bytes of what a model has beside its weights
 
 
 class OpenFit:
@@ -32,17 +31,38 @@ class OpenFit:
         datamodule: its data, set up; None to have them read as its configuration says.
         data: where the data lie, if not where they lay when it was trained.
         config: of a job that looks at it, where that differs from the fit's in what decides no weight.
+        told: says which file that is from, if it is from one.
         keep: whether what is derived from it is kept in its folder, and taken from there.
     """
 
-    def __init__(self, folder: Path, datamodule=None, data: str | None = None, config: dict | None = None, keep=True):
+    def __init__(
+        self,
+        folder: Path,
+        datamodule=None,
+        data: str | None = None,
+        config: dict | None = None,
+        told: AbstractContextManager | None = None,
+        keep: bool = True,
+    ):
         self.folder, self.name, self.keep = Path(folder), Path(folder).name, keep
         self.identity = read_identity(self.folder)
         self.digest = digest(self.identity)
-        self.config = config or stored_config(self.folder, data, of=self.digest)
+        self._require_identity()
+        self.told = told or (nullcontext() if config else Told(self.folder))
+        self.config = config or stored_config(self.folder, self.identity, data, of=self.digest)
         self.asked_by = ""  # the analysis at work: what is derived is kept by its code, unless it names less
         self._datamodule = datamodule
         self._derived: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+
+    def _require_identity(self) -> None:
+        """Raises DamagedFile for an identity that was edited: its record and its weights are both of another."""
+        try:
+            of = read_json(self.folder / "fit.json", {"identity": str})["identity"]
+            edited = of != self.digest and load_checkpoint(self.folder / LAST, fit=of).get("fit") == of
+        except (DamagedFile, FileNotFoundError):  # which is said once they are asked for
+            return
+        if edited:
+            raise damaged(self.folder / "identity.json", "edited, or of another fit", REMEDY)
 
     @cached_property
     def datamodule(self) -> pl.LightningDataModule:
@@ -51,7 +71,8 @@ class OpenFit:
         Raises:
             ValueError: if they are not what the fit was trained on.
         """
-        datamodule = self._datamodule or build(self.config["dataset"])
+        with self.told:
+            datamodule = self._datamodule or build(self.config["dataset"])
         datamodule.setup()
         now, then = describe(datamodule)["fingerprint"], self.identity["data"]["fingerprint"]
         if now != then:
@@ -63,6 +84,13 @@ class OpenFit:
     def settings(self) -> dict[str, str]:
         """Of its model and its data as they were configured, by their full names; of files the names only."""
         return _in_words({name: self.config[name] for name in ("model", "dataset")})
+
+    @property
+    def budget(self) -> str:
+        """The setting of the trainer that ended it: epochs are -1 where updates are given."""
+        trainer = self.config["trainer"]
+        limits = (name for name in ("max_steps", "max_epochs", "max_time") if trainer.get(name) not in (None, -1))
+        return next((f"trainer.{name}" for name in limits), "")
 
     @property
     def offers(self) -> dict:
@@ -80,12 +108,30 @@ class OpenFit:
     def fresh_model(self) -> pl.LightningModule:
         """The model before any training."""
         needed = taken(self.config["model"], self.identity.get("requires", {}))
-        return build(self.config["model"], **self.offers, **{name: self.required[name] for name in needed})
+        required = {name: self.required[name] for name in needed}
+        with self.told:
+            return build(self.config["model"], **self.offers, **required)
+
+    def _require_no_larger(self) -> None:
+        """Raises DamagedFile for a model much larger than its weights, before there is memory taken for it."""
+        required = {name: self.required[name] for name in taken(self.config["model"], self.required)}
+        try:
+            with torch.device("meta"):  # shapes only, which takes no draw either
+                model = build(self.config["model"], **self.offers, **required)
+        except Exception:  # not to be built so, or not at all, which is said when it is built
+            return
+        parts = (part for part in (*model.parameters(), *model.buffers()) if part.is_meta)
+        size, kept = sum(part.numel() * part.element_size() for part in parts), (self.folder / LAST).stat().st_size
+        with self.told:
+            if size > 2 * kept + SLACK:
+                raise ValueError(f"its model takes {size >> 20:,} MiB, where its weights are {kept >> 20:,} MiB")
 
     @cached_property
     def model(self) -> pl.LightningModule:
         """The last weights, in evaluation mode."""
-        model = self._with(self.fresh_model(), self.checkpoint, LAST)
+        checkpoint = self.checkpoint
+        self._require_no_larger()
+        model = self._with(self.fresh_model(), checkpoint, LAST)
         return model.eval().to(device_of(self.config["trainer"]["accelerator"]))
 
     def best(self) -> pl.LightningModule:
@@ -202,44 +248,6 @@ class OpenFit:
             else:
                 log.warning(damaged(path, "it is not as it was drawn", f"evaluate.py fit={self.folder} draws it again"))
         return found
-
-
-def stored_config(folder: Path, data: str | None = None, remedy: str = AGAIN, of: str = "") -> dict:
-    """The resolved configuration in a fit's or a job's folder, with the data where ``data`` says if it is given.
-
-    Raises:
-        DamagedFile: if it is none, with the ``remedy``.
-        ValueError: if a part of it is not of its kind: nothing is built that is not asked for.
-    """
-    config = read_yaml(folder / "config.yaml", CONFIG, remedy, of)
-    try:
-        require_kind("model", config["model"], pl.LightningModule)
-        require_kind("dataset", config["dataset"], pl.LightningDataModule)
-        for group, kind in (("observers", pl.Callback), ("analyses", Analysis)):
-            for name, described in (config["callbacks"][group] or {}).items():
-                if described is not None:
-                    require_kind(f"callbacks.{group}.{name}", described, kind)
-                    described.pop("fit_folder", None)  # where it lies is known, and no file's to say
-    except ValueError as error:
-        raise ValueError(f"{folder / 'config.yaml'}: {error}") from None
-    if data is not None and "root" in config["dataset"]:
-        config["dataset"]["root"] = str(data)
-    return config
-
-
-def require_kind(place: str, described, kind: type) -> None:
-    """Raises ValueError for a part of a configuration that describes no object of that kind, or one of Lightning's that
-    writes checkpoints."""
-    if not isinstance(described, dict) or "_target_" not in described:
-        raise ValueError(f"{place}: expects a group of settings with a _target_, or null")
-    try:
-        cls = resolve(described["_target_"])
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-    if not issubclass(cls, kind):
-        raise ValueError(f"{place}: {described['_target_']} is no {kind.__name__}")
-    if issubclass(cls, Checkpoint):
-        raise ValueError(f"{place}: this project sees to checkpoints itself; leave it out")
 
 
 def _in_words(config: dict, prefix: str = "") -> dict[str, str]:

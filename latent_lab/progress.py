@@ -147,17 +147,21 @@ def show(folder: Path, results: list[dict]) -> bool:
 
 
 def _show_table(folder: Path, tasks: list[dict]) -> None:
+    """A row a task; without the columns that none of them fills."""
     if not tasks:
         return
-    table = Table("task", "state", "how far", "where", "log", box=None)
-    numbered = written_plan.read_tasks(folder).all
+    rows, numbered = [], written_plan.read_tasks(folder).all
     for task in sorted(tasks, key=lambda task: task["state"] not in ("failed", "killed"))[:MOST_LINES]:
         said = (task.get("error") or "").splitlines()[:1]
-        cells = (
-            task["task"], task["state"], "\n".join([in_words(task), *said]),
-            in_short(task) if "host" in task else "", log_of(folder, numbered[task["task"]], task) or "",
-        )  # fmt: skip
-        table.add_row(*(Text(visible(str(cell))) for cell in cells))
+        rows.append({
+            "task": str(task["task"]), "state": task["state"], "how far": "\n".join([in_words(task), *said]),
+            "where": in_short(task) if "host" in task else "",
+            "log": str(log_of(folder, numbered[task["task"]], task) or ""),
+        })  # fmt: skip
+    used = [name for name in rows[0] if any(row[name] for row in rows)]
+    table = Table(*used, box=None)
+    for row in rows:
+        table.add_row(*(Text(visible(row[name])) for name in used))
     Console(width=None if Console().is_terminal else 180).print(table)
     if len(tasks) > MOST_LINES:
         print(f"... and {len(tasks) - MOST_LINES} more")

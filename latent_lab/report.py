@@ -24,6 +24,7 @@ from latent_lab.results import (
     settings,
     split,
     supervision,
+    titled,
 )
 from latent_lab.rows import aggregate, in_column, in_words, lost, of_spreads, varying
 from latent_lab.storage import DamagedFile, NoSpace, read_json, write_atomically, write_text
@@ -142,7 +143,7 @@ def tables(results: list[dict], shortest: bool = False) -> list[str]:
 
 def _footnotes(kind: list[dict], spreads: str) -> list[str]:
     unit = " in per cent" * ("percent" in headline(kind[0]).values())
-    lines = [f"{split(kind)}-set figures{unit}; {spreads}"]
+    lines = [f"{titled(kind)}{unit}; {spreads}"]
     saw = {supervision(result) for result in kind if result["status"] == "ok"}
     return [*lines, "Supervised: the classifier was given labelled images only."] if saw == {"supervised"} else lines
 

@@ -174,6 +174,12 @@ def split(kind: list[dict]) -> str:
     return "Validation" if any(result.get("scored_on") == "validation" for result in kind) else "Test"
 
 
+def titled(kind: list[dict]) -> str:
+    """``Test-set figures``, ``Validation-set figures``; ``Figures`` of points in the plane, which have no test set: the
+    distribution itself is what their jobs, which say their ``convergence``, are scored on."""
+    return "Figures" if any("convergence" in result for result in kind) else f"{split(kind)}-set figures"
+
+
 def forms(kind: list[dict]) -> dict[str, str]:
     """The :func:`headline` of results of one kind, without metrics that none of them has."""
     given = {name for result in kind for name in result.get("metrics", {})}

@@ -1,8 +1,8 @@
 """What a stored text must look like: a few words for types, and the first thing that is not as they say.
 
 A shape is a type or a union of types; ``[shape]``, a list of such; ``{str: shape}``, any names, each with such, or
-``{int: shape}``, any that are whole numbers; a dictionary of names to shapes, where ``"name?"`` may be absent, and names
-that it does not list may be there; or a tuple of shapes, any of which will do.
+``{int: shape}``, any that are whole numbers; a dictionary of names to shapes, where ``"name?"`` may be absent, and
+names that it does not list may be there; or a tuple of shapes, any of which will do.
 """
 
 import types

@@ -13,7 +13,8 @@ from types import FrameType
 from latent_lab.escaping import one_line
 
 STOPPED = 75  # EX_TEMPFAIL, the exit code of a process that was told to stop and has written that down
-SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+NAMES = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")  # a terminal that is closed sends SIGHUP
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 AGAIN = 5.0  # seconds after which a user may have to say it again: what was interrupted has been written down by then
 # Who is interrupted in the middle of these leaves a lock taken, or half a module; TensorBoard's writer waits for ever.
 NOT_IN = ("threading", "queue", "logging", "tensorboard", "torch.utils.tensorboard", "importlib", "_frozen_importlib")

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -23,7 +24,9 @@ from latent_lab.rounding import finite
 from latent_lab.seals import SEAL, DamagedFile, checksum, checksum_of_arrays, damaged, sealed, unsealed
 
 MOST = 32 * 2**20  # bytes of a text of ours: the tasks of a hundred thousand jobs take half of it
-DEEPEST = 50  # groups within groups of a configuration
+MOST_YAML = 2**18  # bytes of a configuration: ours have a few thousand
+MOST_VALUES = 10_000  # names and values of a configuration: ours have some two hundred
+DEEPEST = 50  # groups within groups of one
 FULL = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded", errno.EFBIG: "File too large"}
 PROBE = 2**20  # bytes: more than any writer asks for at a time
 SEALED = "# checksum: "  # the first line of a YAML file
@@ -141,19 +144,19 @@ def checksum_of_file(path: Path) -> str:
         return hashlib.sha256(content.read()).hexdigest()[:16]
 
 
-def read_bytes(path: Path, remedy: str = "", bounded: bool = True) -> bytes:
+def read_bytes(path: Path, remedy: str = "", most: int | None = MOST) -> bytes:
     """What a regular file holds.
 
     Raises:
-        DamagedFile: if it is missing, can't be read, or is ``bounded`` and has more than ``MOST`` bytes.
+        DamagedFile: if it is missing, can't be read, or has more than ``most`` bytes; None for any number.
     """
     try:
         with open_regular(path) as file:
-            content = file.read(MOST + 1 if bounded else -1)
+            content = file.read(-1 if most is None else most + 1)
     except OSError as error:
         raise damaged(path, error.strerror or str(error), remedy) from None
-    if bounded and len(content) > MOST:
-        raise damaged(path, f"more than {MOST >> 20} MiB", remedy)
+    if most is not None and len(content) > most:
+        raise damaged(path, f"more than {most >> 20} MiB" if most >> 20 else f"more than {most >> 10} KiB", remedy)
     return content
 
 
@@ -177,12 +180,23 @@ def read_json(path: Path, shape=dict, remedy: str = "", of: str = ""):
     Raises:
         DamagedFile: if it is missing, damaged, or of another shape, by name.
     """
-    text = read_bytes(path, remedy)
+    text = read_bytes(path, remedy, MOST)
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_int=_whole, parse_float=_number, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise damaged(path, error, remedy) from None
     return unsealed(content, path, shape, remedy, of)
+
+
+def _whole(digits: str) -> int:
+    _number(digits)  # of which there are figures and charts
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError(f"{digits:.12}... is beyond all numbers")
+    return number
 
 
 def write_yaml(path: Path, content: dict, of: str = "") -> None:
@@ -205,15 +219,19 @@ def read_yaml(path: Path, shape=dict, remedy: str = "", of: str = ""):
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        text, deep = read_bytes(path, remedy).decode(), 0
+        text, deep, values = read_bytes(path, remedy, MOST_YAML).decode(), 0, 0
         for event in yaml.parse(text, Loader=loader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise ValueError("it has an alias")
             deep += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if deep > DEEPEST:
                 raise ValueError(f"more than {DEEPEST} groups within each other")
+            values += isinstance(event, yaml.ScalarEvent)
+            if values > MOST_VALUES:
+                raise ValueError(f"more than {MOST_VALUES:,} names and values")
         content = yaml.load(text, Loader=loader)
         json.dumps(content)
+        _require_names(content)
     except DamagedFile:
         raise
     except (yaml.YAMLError, ValueError, TypeError) as error:
@@ -222,6 +240,14 @@ def read_yaml(path: Path, shape=dict, remedy: str = "", of: str = ""):
     if seal.startswith(SEALED) and seal != SEALED + checksum(body, of):
         raise damaged(path, "its checksum is another: damaged, edited, or not of here", remedy)
     return unsealed(content, path, shape, remedy)
+
+
+def _require_names(content) -> None:
+    """Raises ValueError for settings that are not named by a text, which JSON would make one of."""
+    if isinstance(content, dict) and (odd := [name for name in content if not isinstance(name, str)]):
+        raise ValueError(f"{odd[0]!s:.40} is no name")
+    for value in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        _require_names(value)
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray], of: str = "") -> None:
@@ -241,7 +267,7 @@ def load_arrays(path: Path, remedy: str = "", of: str = "") -> dict[str, np.ndar
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    content = read_bytes(path, remedy, bounded=False)
+    content = read_bytes(path, remedy, most=None)
     try:
         arrays = {name: array.copy() for name, array in load(content).items()}
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])

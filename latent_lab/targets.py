@@ -1,9 +1,9 @@
 """The classes that a configuration names: which may be named, and the objects they become.
 
 A command line and a file name classes through the same wall (:func:`resolve`): what a person may type is no more than
-what a file may hold. A stored file is held to more besides (:func:`latent_lab.opened.stored_config`): each part of it
-must be of its kind (a model a model, an observer an observer), its loggers are never built, and where pictures are
-written is not its to say.
+what a file may hold. A stored file is held to more besides (:func:`latent_lab.stored_config.stored_config`): each part
+of it, at every depth, must be of its kind, its loggers are never built, and where pictures are written is not its to
+say.
 """
 
 import functools
@@ -62,13 +62,13 @@ def _class(target: str) -> type:
         allowed = module.split(".")[0] in PACKAGES and (ROOT / (module.replace(".", "/") + ".py")).is_file()
     if not allowed:
         raise ValueError(
-            f"_target_={target}: only classes of {', '.join(PACKAGES)} may be named, and pytorch_lightning's callbacks "
-            "and loggers"
+            f"_target_={target:.80}: only classes of {', '.join(PACKAGES)} may be named, and pytorch_lightning's "
+            "callbacks and loggers"
         )
     found = getattr(importlib.import_module(module), name, None)
     defined = found.__module__ if inspect.isclass(found) else ""
     if not (defined.startswith("pytorch_lightning.") if lightnings else defined == module):
-        raise ValueError(f"_target_={target}: {module} defines no such class")
+        raise ValueError(f"_target_={target:.80}: {module:.80} defines no such class")
     return found
 
 

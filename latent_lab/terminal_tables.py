@@ -1,7 +1,10 @@
 """Tables and closing lines for a terminal of any width: a value of a setting is wrapped, and nothing is ever cut."""
 
+import os
 import re
+import shlex
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +15,14 @@ from rich.text import Text
 from latent_lab.escaping import one_line
 from latent_lab.head_markup import WORDS_OF_HEAD
 from latent_lab.head_table import Block, Line, header, lines
-from latent_lab.results import BOUNDS
+from latent_lab.results import BOUNDS, is_bound
 from latent_lab.rounding import rounded
 
 OFF_A_TERMINAL = 140  # columns
-LEAST = 8  # letters of a column that may be wrapped
+LEAST = 8  # letters of a setting's column where the terminal has no room for its longest word
 BREAKS = r"(?<=[._ ])"  # where a column's name may go on in the next line
+BREAKS_OF_VALUES = r"(?<=[ /-])(?=\D)"  # where a setting's value may: not within a name or a number
+EVENTS, TICKED = "events.out.tfevents", 40  # TensorBoard's files; runs of which its SCALARS ticks all, of more none
 BORDERS = 3  # columns of a terminal that a column of a table takes beside its text
 # Of a job and of a sweep, what is worth a look, the most worth it last
 OF_A_JOB = {
@@ -52,7 +57,7 @@ def show_settings(screen: Console, cells: Cells) -> None:
     settings, figures, rows = cells.settings, cells.figures, cells.rows
     columns = dict(zip([*settings, *figures], zip(*rows, strict=True), strict=True))
     same = [name for name in settings if len(set(columns[name])) == 1]
-    bounds = [name for name in figures if name.endswith(tuple(BOUNDS))]
+    bounds = [name for name in figures if is_bound(name)]
     shown = [name for name in figures if name not in bounds]
     differing = [name for name in settings if name not in same]
     if same:
@@ -68,14 +73,16 @@ def show_settings(screen: Console, cells: Cells) -> None:
 
 
 def show_heads(screen: Console, block: Block) -> None:
-    """The heads against each other on one data set; without spreads where these have no room, and in several tables
-    where the numbers of labels have none."""
+    """The heads against each other on one data set; where the spreads have no room without them, which is said, and in
+    several tables where the numbers of labels have none."""
     screen.print(Text(one_line(f"{block.title}, accuracy %"), style="italic"))
     wide, narrow = (_of_heads(block, lines(block, means_only=means)) for means in (False, True))
-    natural = sum(_longest(wide, at) + BORDERS for at in range(len(wide.settings) + len(wide.figures))) + 1
-    cells = wide if natural <= screen.width else narrow
+    fits = 1 + sum(words + BORDERS for words in [*_longest_words(wide), *_widths(wide)]) <= screen.width
+    cells = wide if fits else narrow
     for part in _parts(cells, screen.width):
         _print(screen, cells, part)
+    if cells.rows != wide.rows:
+        screen.print(Text("results.md has the ± of each"))
 
 
 def _of_heads(block: Block, found: list[Line]) -> Cells:
@@ -121,15 +128,51 @@ def show_files(folder: Path, names: dict[str, str]) -> None:
             print(f"{word:<10}{one_line(from_here(folder / name))}")
 
 
+def show_tensorboard(outputs: Path, folder: Path) -> None:
+    """How TensorBoard shows what lies below ``outputs``; where that is more than its SCALARS ticks by itself, the fits'
+    curves apart from the jobs of ``folder``."""
+    runs = (place for place, _, files in os.walk(outputs) if any(name.startswith(EVENTS) for name in files))
+    if len(list(islice(runs, TICKED + 1))) <= TICKED:
+        print(f"\ntensorboard --logdir {_quoted(outputs)}")
+        return
+    print()
+    named = {"curves": outputs / "fits", "HPARAMS": folder}
+    commands = [f"tensorboard --logdir {_quoted(path)}" for path in named.values()]
+    for command, what in zip(commands, named, strict=True):
+        print(f"{command:<{max(map(len, commands))}}  # {what}")
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(one_line(from_here(path)))
+
+
 def from_here(path: Path) -> Path:
     """A path from the working directory, where it lies below that."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _longest(cells: Cells, at: int) -> int:
-    return max(
-        len(one_line(text)) for text in [[*cells.settings, *cells.figures][at], *(row[at] for row in cells.rows)]
-    )
+def _texts(cells: Cells, at: int) -> list[str]:
+    """What stands in a column, its name first."""
+    return [one_line(text) for text in ([*cells.settings, *cells.figures][at], *(row[at] for row in cells.rows))]
+
+
+def _longest_words(cells: Cells) -> list[int]:
+    """Of each setting's column the length of what can't be broken well."""
+    columns = [_texts(cells, at) for at in range(len(cells.settings))]
+    parts = [
+        [*re.split(BREAKS, name), *(part for value in values for part in re.split(BREAKS_OF_VALUES, value))]
+        for name, *values in columns
+    ]
+    return [max(len(part.rstrip()) for part in of) for of in parts]
+
+
+def _least(cells: Cells, width: int) -> list[int]:
+    """Of the settings' columns in a table of that width: their longest words, where these leave room for a figure; else
+    the widest are narrowed, to 8 letters at the most, and their words broken."""
+    words = _longest_words(cells)
+    room = width - 1 - BORDERS * len(words) - max((wide + BORDERS for wide in _widths(cells)), default=0)
+    capped = ([min(most, word) for word in words] for most in range(max(words, default=0), LEAST, -1))
+    return next((found for found in capped if sum(found) <= room), [min(LEAST, word) for word in words])
 
 
 def _widths(cells: Cells) -> list[int]:
@@ -144,7 +187,7 @@ def _widths(cells: Cells) -> list[int]:
 
 def _parts(cells: Cells, width: int) -> list[slice]:
     """Which figures stand in one table of that width beside the settings; all where not even one does."""
-    room = width - 1 - sum(min(LEAST, _longest(cells, at)) + BORDERS for at in range(len(cells.settings)))
+    room = width - 1 - sum(least + BORDERS for least in _least(cells, width))
     parts, start, taken, widths = [], 0, 0, _widths(cells)
     if not widths or room < widths[0] + BORDERS:
         return [slice(0, len(widths))]  # as a list
@@ -160,40 +203,41 @@ def _print(screen: Console, cells: Cells, part: slice) -> None:
     """A table of the settings and a part of the figures; where the terminal is too narrow for one, a list."""
     first, wide = len(cells.settings), _widths(cells)[part]
     room = screen.width - 1 - sum(width + BORDERS for width in wide) - BORDERS * first
-    natural = [_longest(cells, at) for at in range(first)]
-    if room < sum(min(LEAST, width) for width in natural):
+    natural = [max(map(len, _texts(cells, at))) for at in range(first)]
+    given = _least(cells, screen.width)
+    if room < sum(given):
         for row in cells.rows:
             screen.print(Text(one_line(" ".join(f"{n}={v}" for n, v in zip(cells.settings, row, strict=False)))))
             for name, value in list(zip(cells.figures, row[first:], strict=True))[part]:
                 screen.print(Text(one_line(f"  {name} {value}")))
         return
-    given = [min(LEAST, width) for width in natural]
     while sum(given) < room and given != natural:  # a letter each in turn to those that lack some
         for at in sorted(range(first), key=lambda at: given[at])[:first]:
             if given[at] < natural[at] and sum(given) < room:
                 given[at] += 1
     table = Table()
     for name, width in zip(cells.settings, given, strict=True):
-        table.add_column(Text(_broken(one_line(name), width)), width=width, overflow="fold")
+        table.add_column(Text(_broken(one_line(name), width, BREAKS)), width=width, overflow="fold")
     for name, width in zip(cells.figures[part], wide, strict=True):
-        table.add_column(Text(_broken(one_line(name), width)), justify="right", no_wrap=True, width=width)
+        table.add_column(Text(_broken(one_line(name), width, BREAKS)), justify="right", no_wrap=True, width=width)
     for number, row in enumerate(cells.rows):
         quoted = bool(cells.quoted) and cells.quoted[number]
         if quoted and not (number and cells.quoted[number - 1]):
             table.add_section()
-        texts = [*enumerate(row[:first]), *list(enumerate(row))[first:][part]]
+        settings = [_broken(one_line(text), width, BREAKS_OF_VALUES) for text, width in zip(row, given, strict=False)]
+        figures = [(at, one_line(text)) for at, text in list(enumerate(row))[first:][part]]
         bold = cells.bold[number] if cells.bold else ()
         table.add_row(
-            *(Text(one_line(text), style="bold" if at in bold else "") for at, text in texts),
+            *(Text(text, style="bold" if at in bold else "") for at, text in [*enumerate(settings), *figures]),
             style="dim" if quoted else "",
         )
     screen.print(table)
 
 
-def _broken(name: str, width: int) -> str:
-    """A name in lines of at most that width, broken behind dots and underscores and at blanks."""
+def _broken(text: str, width: int, breaks: str) -> str:
+    """A text in lines of at most that width, broken where it may be."""
     found = [""]
-    for word in re.split(BREAKS, name):
+    for word in re.split(breaks, text):
         if found[-1] and len(found[-1]) + len(word.rstrip()) > width:
             found.append("")
         found[-1] += word

@@ -22,10 +22,12 @@ from latent_lab.epoch_lines import EpochLines, FitBar
 from latent_lab.fit_files import drawn
 from latent_lab.fits import Fit
 from latent_lab.folders import timestamp
-from latent_lab.opened import OpenFit, require_kind
+from latent_lab.opened import OpenFit
 from latent_lab.processes import UnwrappedDDP, launch
 from latent_lab.storage import DamagedFile, read_json, write_json
+from latent_lab.stored_config import require_kind
 from latent_lab.targets import build, resolve, taken
+from latent_lab.warned import warned_once
 
 log = logging.getLogger("train")
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
@@ -130,7 +132,8 @@ def _train_here(
     if trainer.strategy.root_device.type == "cpu":
         # Lightning has torch look for GPUs by loading NVIDIA's library, and an optimizer looks at each of its steps
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    trainer.fit(model, datamodule, ckpt_path=None if resume_step is None else fit.checkpoint)
+    with warned_once(fit.name):
+        trainer.fit(model, datamodule, ckpt_path=None if resume_step is None else fit.checkpoint)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if not trainer.is_global_zero:
@@ -235,7 +238,8 @@ def stored_test_metrics(fit: Fit, opened: OpenFit) -> dict:
     except DamagedFile as error:
         if fit.test_file.exists():
             log.warning(f"{error}; made again")
-    metrics = test_metrics(fit.config, opened.model, opened.datamodule, fit.folder)
+    with warned_once(fit.name):
+        metrics = test_metrics(fit.config, opened.model, opened.datamodule, fit.folder)
     try:
         write_json(fit.test_file, {"metrics": metrics}, of)
     except OSError as error:  # another user's fit

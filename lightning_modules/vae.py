@@ -256,9 +256,10 @@ class VAE(Module):
                 logger.experiment.add_histogram(f"{stage}/kl_per_dimension", kl.mean(0), self.trainer.global_step)
         if active.sum() < max(1, 0.02 * self.latent_dim) and not self._in_first_half():
             rank_zero_warn(
-                f"POSTERIOR COLLAPSE: {int(active.sum())} of {self.latent_dim} latent units are active, the KL is "
-                f"{kl.sum(1).mean():.2f} nats: the codes say nothing about the images. Lower model.beta or the "
-                f"learning rate, or raise model.warmup_epochs."
+                f"POSTERIOR COLLAPSE: {int(active.sum())} of {self.latent_dim} latent units are active (variance of "
+                f"the posterior means over {ACTIVE_VARIANCE}; Burda et al. 2016), the KL is {kl.sum(1).mean():.2f} "
+                "nats: the codes may say little about the images. Lower model.beta or the learning rate, or raise "
+                "model.warmup_epochs."
             )
 
     def _in_first_half(self) -> bool:

@@ -26,18 +26,26 @@ class Words(NamedTuple):
 
 LOWER = "lower the rates (model.lr_generator first), or let them decay where they do not yet (model.lr_decay=cosine)"
 OR_WGAN_GP = ", or model=wgan_gp"  # which is not said of one
+EPOCHS = "trainer.max_epochs"  # as the budget is called here; said is the one in force
+LONGER = f"train longer ({EPOCHS})"
 FASTER = "raise model.lr_generator, or train longer"
-YOUNG = "; or train longer, if it has had less than a thousand updates"
+YOUNG = f"first {LONGER}, for {{updates}} updates are few; if that does not help, "
+YOUNG_LINE = f"it comes no nearer yet; {LONGER}, or raise model.lr_critic"
 WORDS = {
     "diverged": Words(
         "diverged, {lost} are not finite any more",
         "points or gradients are not finite any more; lower both rates",
         "lower both rates (model.lr_generator, model.lr_critic)",
     ),
+    "unstable": Words(
+        "not converged, {lost} were not finite at update {lost_at}",
+        "points or gradients were not finite at update {lost_at}; lower both rates",
+        "lower both rates (model.lr_generator, model.lr_critic)",
+    ),
     "converged": Words(
         "converged, within all limits from update {since} on", "within all limits from update {since} on", None
     ),
-    "drifted": Words("not converged, it drifts away", "it moves away; lower model.lr_generator", LOWER),
+    "drifted": Words("not converged, it drifts away", "{drifts}, moves away; lower model.lr_generator", LOWER),
     "outpaced": Words(
         "not converged, the critic does not lead the generator to the data",
         "the critic leads it nowhere; raise model.lr_critic, above .01 lower it",
@@ -49,15 +57,16 @@ WORDS = {
         "it misses modes or stretches; raise model.n_critic, or model=wgan_gp",
         "give the critic more steps (model.n_critic) or a higher rate (model.lr_critic), or model=wgan_gp",
     ),
-    "improving": Words(
-        "not converged yet, it still comes nearer",
-        "it still comes nearer; train longer (trainer.max_epochs)",
-        "train longer (trainer.max_epochs)",
+    "improving": Words("not converged yet, it still comes nearer", f"it still comes nearer; {LONGER}", LONGER),
+    "early": Words(
+        "not converged yet, and {updates} updates are too few to say more",
+        f"{{updates}} updates are few; {LONGER}",
+        LONGER,
     ),
     "arrived": Words(
         "not converged yet, within all limits only since update {arrived}",
         "within all limits only since update {arrived}; train longer to see whether it stays",
-        "train longer (trainer.max_epochs), to see whether it stays",
+        f"{LONGER}, to see whether it stays",
     ),
     "overpowered": Words(
         "not converged, the discriminator tells real from generated",
@@ -74,6 +83,12 @@ WORDS = {
         "within all limits until update {until}, and no more; lower model.lr_generator",
         LOWER,
     ),
+    "borderline": Words(
+        "not converged: within all limits in the frames from update {arrived} to {until}, but not in the larger sample "
+        "of the end",
+        "near in its last frames, not in a larger sample, {worst}",
+        f"{LONGER}, or lower the rates (model.lr_generator first)",
+    ),
     "oscillated": Words(
         "not converged, it oscillates (within all limits in {near} of the last {judged} frames)",
         "near in {near} of {judged} frames, {worst}; lower model.lr_generator",
@@ -88,8 +103,8 @@ SCORES = {  # in the order in which they are said: what a score is called, its f
     "near": ("share of points within 3 sigma", "{:.3f}", "wider networks (model.generator.hidden)"),
     "narrowest": ("narrowest part, in the data's width", "{:.2f}", "raise model.n_critic"),
     "width": ("width of the median part, in the data's", "{:.2f}", "raise model.n_critic"),
-    "widest": ("widest part, in the data's width", "{:.2f}", "train longer (trainer.max_epochs), or wider networks"),
-    "js": ("JS in bits", "{:.4f}", "train longer (trainer.max_epochs), or wider networks"),
+    "widest": ("widest part, in the data's width", "{:.2f}", f"{LONGER}, or wider networks"),
+    "js": ("JS in bits", "{:.4f}", f"{LONGER}, or wider networks"),
     "w1": ("W1", "{:.4f}", "larger batches (dataset.batch_size), or train longer"),
 }
 ALWAYS = ("js", "w1")  # said also where they are within their limits

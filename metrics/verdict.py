@@ -19,6 +19,7 @@ Ugly samples are not good, and no more than that: early epochs' coarse images, o
 have little recall too, and the scorer sees odd classes in them.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ DIVERGED, COLLAPSED, MEMORISED, WITHIN, NOISE = BROKEN = (
 )
 GOOD, NOT_GOOD = "good", "not good"
 MOST_WORDS = 2  # for what is not good, in a line
+MOST_LISTED = 3  # epochs, of those that are scored every so many
 COLUMNS = ("fcd", "kid", "realism", "knn_precision", "sharpness", "artefacts", "knn_recall", "least_recall", "coverage")
 COLUMNS += ("duplicates", "class_distance", "rarest_class", "copies")
 FEW = 0.5  # of the least recall and of its coverage that are varied enough: less is a collapse
@@ -121,6 +123,8 @@ def verdict(
         _bestness(epochs, labels, wrong, scores, least, limits, f"FCD of {samples:,} images" if samples else "FCD")
     )
     best = None if least is None else epochs[least]
+    if epochs[-1] - epochs[0] >= len(epochs):  # "from epoch 5 on" is of these
+        parts.append(f"scored at epochs {_ranges(epochs, list(range(len(epochs))))}")
     return Verdict(labels, wrong, best, good_from, "; ".join(parts), _in_short(labels, wrong, epochs, good, best))
 
 
@@ -246,9 +250,19 @@ def _bestness(epochs, labels, wrong, scores, least: int | None, limits: Limits, 
 
 
 def _ranges(epochs: list[int], at: list[int]) -> str:
-    """The epochs at these positions, neighbours among the scored ones joined: "1-3, 7"."""
-    parts = []
+    """The epochs at these positions, all of which were scored: "1-3, 7"; of every fifth "5, 10", "5, 10, ..., 50"."""
+    runs: list[list[int]] = []  # of positions, neighbours whose epochs are as far apart as the first two
     for i in at:
-        start = parts.pop()[0] if parts and parts[-1][1] == i - 1 else i
-        parts.append((start, i))
-    return ", ".join(f"{epochs[a]}-{epochs[b]}" if b > a else f"{epochs[a]}" for a, b in parts)
+        last = runs[-1] if runs else []
+        steps = [epochs[b] - epochs[a] for a, b in itertools.pairwise([*last[-2:], i])]
+        if last and last[-1] == i - 1 and len(set(steps)) == 1:
+            last.append(i)
+        else:
+            runs.append([i])
+    return ", ".join(_range([epochs[i] for i in run]) for run in runs)
+
+
+def _range(run: list[int]) -> str:
+    if len(run) > 1 and run[1] == run[0] + 1:
+        return f"{run[0]}-{run[-1]}"
+    return ", ".join(map(str, run)) if len(run) <= MOST_LISTED else f"{run[0]}, {run[1]}, ..., {run[-1]}"

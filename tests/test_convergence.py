@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from metrics.advice import FASTER, LOWER, SCORES, WORDS
-from metrics.convergence import convergence, excess, trend
+from metrics.advice import EPOCHS, FASTER, LOWER, SCORES, WORDS, YOUNG_LINE
+from metrics.convergence import MANY, convergence
+from metrics.courses import excess, trend, whole
 from metrics.plane_yardstick import Bound
 
 BOUNDS = {
@@ -26,7 +27,10 @@ FALLING = [0.9, 0.7, 0.5, 0.3, 0.2, 0.12, *[0.05] * 18]
 FORTY = 40
 
 
-def judge(js=None, learning=None, decided=0.05, gradient=1.0, losses=None, final=None, estimate=None, **others):
+def judge(
+    js=None, learning=None, decided=0.05, gradient=1.0, losses=None, final=None, estimate=None, every=10,
+    budget=EPOCHS, **others,
+):  # fmt: skip
     """Of courses of scores of the averaged generator; those not given are good throughout."""
     courses = others | ({"js": js} if js is not None else {})
     count = len(next(iter(courses.values())))
@@ -37,7 +41,8 @@ def judge(js=None, learning=None, decided=0.05, gradient=1.0, losses=None, final
         frame |= {"js": learning[i] if learning else averaged["js"], "w1": averaged["w1"], "decided": decided}
         frame |= {"critic_w1": estimate[i]} if estimate else {}
         frames.append(frame | {"gradient": gradient if isinstance(gradient, float) else gradient[i]})
-    return convergence([10 * (i + 1) for i in range(count)], frames, BOUNDS, losses, final=final)
+    updates = [every * (i + 1) for i in range(count)]
+    return convergence(updates, frames, BOUNDS, losses, final=final, budget=budget)
 
 
 def steps(first, last, count=FORTY):
@@ -77,6 +82,10 @@ def wave(*values, count=FORTY):
         ("vanished", {"js": [0.3] * 12, "gradient": [1.0] * 4 + [1e-6] * 8, "decided": 0.0}),
         ("left", {"js": [0.05] * 39 + [0.5]}),
         ("left", {"js": [0.05] * 33 + [0.12] * 7}),
+        ("unstable", {"w1": [0.02] * 20 + [math.inf] + [0.02] * 3, "js": [0.05] * 24}),
+        ("unstable", {"js": [*FALLING[:-2], math.nan, 0.05]}),
+        ("unstable", {"js": FALLING, "gradient": [1.0] * 22 + [math.nan, 1.0]}),
+        ("converged", {"js": [*FALLING[:6], math.nan, *FALLING[7:]]}),  # long ago
         ("oscillated", {"js": wave(0.09, 0.11)}),  # about its limit
         ("oscillated", {"js": wave(0.2, 0.6), "learning": [0.3] * FORTY}),
         ("oscillated", {"least": [*[0.6] * 35, 0.05, *[0.6] * 4]}),
@@ -126,7 +135,18 @@ def test_a_larger_sample_has_the_last_word():
     """The table under the sentence is of these points."""
     better = BOUNDS | {"w1": Bound(0.01, 0.001, 0.03)}
     found = judge(js=FALLING, final=(GOOD | {"w1": 0.04}, better))
-    assert found.state == "left" and "W1 0.0400 (over its limit 0.0300, floor 0.0100 ± 0.0010)" in found.sentence
+    assert found.state == "borderline" and "W1 0.0400 (over its limit 0.0300, floor 0.0100 ± 0.0010)" in found.sentence
+    assert found.sentence.startswith(
+        "not converged: within all limits in the frames from update 70 to 240, but not in the larger sample of the "
+        "end: "
+    )
+    assert (
+        found.summary == "borderline: near in its last frames, not in a larger sample, w1_averaged 0.0400, limit 0.0300"
+    )
+    arrived = judge(js=[0.12] * 35 + [0.05] * 5, final=(GOOD | {"w1": 0.04}, better))
+    assert arrived.state == "borderline" and "from update 360 to 400, but not" in arrived.sentence
+    assert judge(js=[0.05] * 23 + [0.2], final=(GOOD | {"w1": 0.04}, better)).state == "left"
+    assert judge(js=[0.05] * 20 + [0.2] * 2 + [0.05] * 2, final=(GOOD | {"w1": 0.04}, better)).state == "oscillated"
     assert judge(js=FALLING, final=(GOOD | {"w1": 0.029}, better)).state == "converged"
     assert judge(js=[*FALLING[:-1], 0.2], final=(GOOD, BOUNDS)).state == "converged"
 
@@ -196,6 +216,110 @@ def test_advice_fits_examples_made_to_fool_it(case, state, advised):
         assert "longer" not in found.sentence and "longer" not in found.summary
 
 
+FAR_YOUNG = {"js": [0.98, *steps(0.9, 0.855, 39)], "w1": [1.9, *steps(0.8, 0.683, 39)], "near": [0.0] * FORTY,
+             "least": [0.0] * 30 + wave(0.13, 0.12, count=10), "misplaced": [0.9] + [0.15] * 39, "modes": [0] * FORTY,
+             "losses": critic(1.265)}  # fmt: skip
+MODES = {"js": [0.31] * FORTY, "least": [0.0] * FORTY, "misplaced": [0.5] * FORTY, "modes": [4] * FORTY}
+UNMOVED = AWAY | {"js": [0.76] * FORTY, "w1": [0.27] * FORTY, "losses": critic(1.7), "decided": 0.14}
+ON_ITS_WAY = {"js": [0.77, *[0.5] * 39], "w1": [0.35, *[0.1] * 39], "widest": [7.0] * FORTY}
+SHRUNK = {"least": [0.0] * 30 + steps(0.5, 0.22, 10), "js": steps(0.75, 0.34), "w1": steps(0.4, 0.073)}
+
+
+@pytest.mark.parametrize(
+    ("case", "every", "state", "advised"),
+    [
+        # 300 updates of a recipe that converges after 3,000: its critic is on its way, as it is
+        (FAR_YOUNG, 10, "early", "train longer"),
+        (FAR_YOUNG, 100, "outpaced", "the critic is too weak"),
+        # the same that has come no nearer since the first frame, a little, or farther: who is to blame is open, or not
+        (FAR_YOUNG | {"js": [0.9] * FORTY, "w1": [0.8] * FORTY}, 10, "outpaced",
+         "first train longer (trainer.max_epochs), for 400 updates are few; if that does not help, the critic is too"),
+        (FAR_YOUNG | {"w1": [1.9, *steps(1.95, 2.6, 39)], "losses": critic(1.1)}, 10, "outpaced", "critic is too weak"),
+        (FAR_YOUNG | {"js": [0.5, *[0.9] * 39]}, 10, "outpaced", "the critic is too weak"),
+        # 40 updates: the losses' means have the first ones in them, and nothing has moved
+        (UNMOVED, 1, "early", "train longer"),
+        (UNMOVED, 10, "outpaced", "the critic is too weak"),
+        # a rate of a million, in as many updates
+        (AWAY | {"w1": [0.27] * 20 + [8e4] * 20, "losses": critic(5e17), "decided": 0.5}, 1, "outpaced", "it jump"),
+        # rates that decayed within 200 updates stop the scores where they are
+        (ON_ITS_WAY, 5, "early", "train longer"),
+        (ON_ITS_WAY, 100, "stuck", "train longer"),
+        # swinging on its way, in few updates and in many
+        ({"js": [0.75] * 5 + [0.15] * 35, "learning": wave(0.15, 0.3)}, 10, "early", "train longer"),
+        ({"js": [0.75] * 5 + [0.15] * 35, "learning": wave(0.15, 0.3)}, 100, "oscillated", "lower the rates"),
+        # what keeps it in place is seen in few updates too
+        (ON_ITS_WAY | {"gradient": [1.0] * 5 + [1e-6] * 35}, 10, "vanished", "lower model.lr_critic"),
+        (ON_ITS_WAY | {"decided": 0.49}, 10, "overpowered", "lower model.lr_critic"),
+        # one part thins out while all else comes nearer, or the other way about
+        (SHRUNK, 100, "improving", "train longer"),
+        (SHRUNK, 10, "improving", "train longer"),
+        ({"least": steps(0.0, 0.65), "js": steps(0.12, 0.4), "w1": steps(0.06, 0.2)}, 100, "drifted", "lower"),
+        # one gets much worse, and the distances get better
+        ({"least": [0.68] * 30 + steps(0.68, 0.3, 10), "js": [0.3] * 30 + steps(0.3, 0.25, 10)}, 100, "stuck", ""),
+        # the whole holds out, for a width gets better as the distance grows
+        ({"js": [0.15] * 30 + steps(0.15, 0.2, 10), "width": [0.1] * 30 + steps(0.1, 0.35, 10)}, 100, "drifted", ""),
+        # missing modes after few updates
+        (MODES, 10, "collapsed",
+         "first train longer (trainer.max_epochs), for 400 updates are few; if that does not help, give the critic"),
+    ],
+)  # fmt: skip
+def test_a_fit_is_judged_as_a_whole_and_not_by_too_few_updates(case, every, state, advised):
+    found = judge(**case, every=every)
+    assert found.state == state, found.sentence
+    assert advised in found.sentence.partition(". Advice: ")[2], found.sentence
+    if state in ("early", "improving"):
+        assert found.summary.endswith("; train longer (trainer.max_epochs)")
+        assert "lower" not in found.sentence.partition("Advice")[2]
+
+
+def test_the_score_that_drifts_is_named():
+    found = judge(**SHRUNK, every=100)
+    assert (
+        "least share of a part, in its due 0.22 (under its limit 0.70, floor 0.96 ± 0.01, drifting away)"
+        in found.sentence
+    )
+    assert found.sentence.count("drifting away") == 1
+    found = judge(js=[0.05] * 30 + steps(0.2, 0.6, 10))
+    assert found.summary == "drifted: js_averaged 0.6000, limit 0.1000, moves away; lower model.lr_generator"
+    found = judge(w1=[0.021] * 30 + steps(0.021, 0.045, 10))  # within its limit
+    assert found.summary == "drifted: w1_averaged 0.0450, limit 0.0500, moves away; lower model.lr_generator"
+
+
+def test_few_updates_are_under_half_of_any_recipe():
+    from latent_lab.command import read_command
+
+    for job in read_command("train", ["-m", "model=gan,wgan,wgan_gp,r3gan", "dataset=ring,25gaussians"]).jobs:
+        data, steps_a_batch = job.config["dataset"], job.config["model"]["n_critic"]
+        updates = job.config["trainer"]["max_epochs"] * (data["train_size"] // data["batch_size"] // steps_a_batch)
+        assert updates > 2 * MANY, (job.name, updates)
+
+
+@pytest.mark.parametrize("case", [{"js": steps(1.0, 0.2)}, {"js": [0.12] * 35 + [0.05] * 5}, {"js": [0.12] * FORTY}])
+def test_the_budget_that_is_in_force_is_the_one_to_raise(case):
+    """Where trainer.max_steps is set, trainer.max_epochs is -1 and does nothing."""
+    for budget, named in (("trainer.max_steps", " (trainer.max_steps)"), ("", ""), (EPOCHS, f" ({EPOCHS})")):
+        found = judge(**case, budget=budget)
+        assert f"train longer{named}" in found.sentence
+        assert budget == EPOCHS or EPOCHS not in found.sentence + found.summary
+        assert budget or "trainer." not in found.sentence + found.summary
+
+
+def test_a_frame_of_no_numbers_is_no_oscillation():
+    found = judge(js=[*[0.05] * 30, math.nan, *[0.05] * 9])
+    assert found.sentence.startswith("not converged, the averaged generator's scores were not finite at update 310: ")
+    assert found.summary == "unstable: points or gradients were not finite at update 310; lower both rates"
+    found = judge(js=[0.05] * FORTY, w1=[0.02] * 35 + [math.inf, math.inf] + [0.02] * 3)
+    assert "its points and the averaged generator's points were not finite at update 370: " in found.sentence
+    assert judge(js=[0.05] * FORTY, final=(GOOD | {"w1": math.nan}, BOUNDS)).state == "diverged"
+
+
+def test_whole_is_the_mean_of_what_is_beyond():
+    excesses = [{"a": 4.0, "b": 9.0, "c": 0.1, "d": math.inf}, {"a": 1.0, "b": 4.0, "c": 2.0, "d": 3.0}]
+    assert whole(excesses[:1]) == pytest.approx([6.0])
+    assert whole(excesses) == pytest.approx([36 ** (1 / 3), 8 ** (1 / 3)])  # c counts, beyond in one of two; d does not
+    assert whole([{"a": 0.5}, {"a": 0.7}, {"a": 1.2}]) == [1.0, 1.0, 1.0]
+
+
 LONGEST = {
     "since": 123456,
     "until": 123456,
@@ -203,6 +327,9 @@ LONGEST = {
     "near": 25,
     "judged": 25,
     "lost": "",
+    "lost_at": 123456,
+    "updates": 999,
+    "drifts": "misplaced_averaged 0.124, limit 0.117",
     "worst": "misplaced_averaged 0.124, limit 0.117",
 }
 
@@ -211,7 +338,12 @@ LONGEST = {
 def test_a_line_is_one_word_and_short(state):
     longest = max([FASTER, *(words for _, _, words in SCORES.values())], key=len)
     line = WORDS[state].line.format(**LONGEST, help=longest)
-    assert len(f"{state}: {line}") <= 100 and " " not in state and "failed" not in line
+    assert (
+        len(f"{state}: {line}") <= 100
+        and len(f"outpaced: {YOUNG_LINE}") <= 100
+        and " " not in state
+        and "failed" not in line
+    )
 
 
 def test_the_line_begins_with_the_state():

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -322,7 +323,8 @@ def test_nothing_on_test_images_is_quoted_beside_figures_on_validation_images(tm
     assert "M1+M2" not in latex([block]) and not block.published
 
 
-def test_a_table_too_wide_for_the_terminal_gives_up_spreads_and_keeps_names_whole(tmp_path, capsys):
+def test_a_table_too_wide_for_the_terminal_gives_up_spreads_and_keeps_names_whole(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("latent_lab.terminal_tables.OFF_A_TERMINAL", 110)
     for count in (100, 600, 1000, 3000):
         for seed in range(2):
             for draw in range(2):
@@ -332,6 +334,7 @@ def test_a_table_too_wide_for_the_terminal_gives_up_spreads_and_keeps_names_whol
     shown = capsys.readouterr().out
     assert "│ linear_svc " in shown and "│ semi-supervised │" in shown
     assert "80.50 │" in shown and "80.50 ±" not in shown.split("mnist, 100 labels")[0]
+    assert "results.md has the ± of each\n" in shown
 
 
 def test_callbacks_and_experiment_name_no_head(tmp_path):
@@ -343,3 +346,24 @@ def test_callbacks_and_experiment_name_no_head(tmp_path):
     (other / "result.json").write_text(json.dumps(content))
     (block,) = report.heads_of(report.read_results(tmp_path))
     assert {head.name for head in block.rows} == {"linear_svc", "knn"}
+
+
+def test_all_labels_are_a_column_and_no_place_on_an_axis(tmp_path):
+    for count in (20, 100, "all"):
+        write_job(tmp_path, "knn", 0.9 if count == "all" else 0.8, "digits", count)
+    report.build(tmp_path)
+    heading = "| codes of | classifier | setting | 20 labels | 100 labels | all labels |"
+    assert heading in (tmp_path / "results.md").read_text()
+    (block,) = report.heads_of(report.read_results(tmp_path))
+    assert accuracy_chart(block)["x"]["ticks"] == [20, 100]
+    (tmp_path / "accuracy.png").unlink()
+    for job in [*tmp_path.glob("*n_labels=20,*"), *tmp_path.glob("*n_labels=100,*")]:
+        shutil.rmtree(job)
+    report.build(tmp_path)
+    assert not (tmp_path / "accuracy.png").exists()
+
+
+def test_a_figure_that_is_no_number_does_not_stop_the_table(tmp_path):
+    write_job(tmp_path, "knn", 0.8, "digits", metrics={"accuracy": None})
+    report.build(tmp_path)
+    assert "(1 diverged)" in (tmp_path / "results.md").read_text()

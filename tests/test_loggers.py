@@ -56,7 +56,7 @@ def test_a_fits_csv_and_tensorboard_hold_the_same_curves(both):
     shown = {event.step: event.value for event in events(fit).Scalars("val/elbo")}
     assert shown == pytest.approx(elbo, abs=1e-4) and shown.keys() == elbo.keys()
     found = metrics_of(both)
-    assert events(run_of(both)).Scalars("result/accuracy")[0].value == pytest.approx(found["accuracy"])
+    assert events(run_of(both)).Scalars("z_result/accuracy")[0].value == pytest.approx(found["accuracy"])
 
 
 def test_a_logger_is_no_part_of_a_fit_or_a_result(both, tmp_path):

@@ -190,7 +190,17 @@ def test_the_bin_of_all_large_norms_is_said_and_not_drawn():
     axes = next(axes for axes in losses_figure({"": history}).axes if "gradient norms" in axes.get_title())
     drawn = axes.patches[0].get_data()
     assert len(drawn.values) == 59 and drawn.values.max() == pytest.approx(0.3 / 0.05) and not drawn.values[2:].any()
-    assert axes.get_legend().get_texts()[0].get_text() == "epoch 1, 60.0% beyond 2.95"
+    assert legend(axes) == ["epoch 1, 60.0% beyond 2.95", "norm 1"], "the only epoch once"
+
+
+def test_of_several_epochs_the_norms_of_the_last_and_the_first_are_drawn():
+    history = plain_history(fitted(WGANGP, epochs=3)[0].state_dict())
+    axes = next(axes for axes in losses_figure({"": history}).axes if "gradient norms" in axes.get_title())
+    assert legend(axes) == ["epoch 3", "epoch 1", "norm 1"]
+
+
+def legend(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def test_the_critic_is_blue_and_the_generator_vermillion_in_every_chart():

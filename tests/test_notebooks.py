@@ -18,6 +18,15 @@ def stored(name: str):
     return nbformat.read(make.NOTEBOOKS / f"{name}.ipynb", as_version=4)
 
 
+def assert_shown(made) -> None:
+    """What each cell displays is there to be seen: a picture, or a page, and not just the words of what has neither."""
+    showing = [cell for cell in made.cells if cell.cell_type == "code" and "display(" in cell.source]
+    assert showing
+    for cell in showing:
+        shown = [output.data for output in cell.outputs if output.output_type == "display_data"]
+        assert shown and all({"image/png", "text/html"} & set(data) for data in shown), cell.source
+
+
 def test_every_experiment_has_one():
     assert set(SCRIPTS) == {"few_labels", "gans_on_images", "gan_in_the_plane"}
     assert {path.stem for path in make.NOTEBOOKS.glob("*.ipynb")} == set(SCRIPTS)
@@ -38,7 +47,7 @@ def test_what_a_notebook_shows_is_whole_small_and_of_no_machine(name):
     assert outputs and not [
         output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"
     ]
-    assert any({"image/png", "text/html"} & set(output.get("data", {})) for output in outputs)
+    assert_shown(made)
     assert not re.search(r"(/home|/root|/tmp|/work)/", nbformat.writes(made))
 
 
@@ -56,6 +65,7 @@ def test_a_notebook_runs_in_any_folder_says_no_warning_and_leaves_nothing(name, 
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
     ran = make.run(make.notebook(SCRIPTS[name]), tmp_path)
     assert list(tmp_path.iterdir()) == []
+    assert_shown(ran)
     shown = [output for cell in ran.cells for output in cell.get("outputs", [])]
     assert [output.output_type for output in shown] == [
         output.output_type for cell in stored(name).cells for output in cell.get("outputs", [])

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import time
 from pathlib import Path
@@ -368,6 +369,76 @@ def test_on_a_desktop_the_charts_are_beside_the_plot_and_the_controls_on_the_scr
     assert opened.js("document.documentElement.scrollWidth") <= 1280
 
 
+@pytest.mark.parametrize("decision", ["probability", "distance"])
+def test_the_explanation_ends_on_the_screen_of_a_small_laptop(page, decision):
+    """Each of its five steps, with what presses the buttons, at 1366 x 768, of square and of long windows."""
+    for window in ([-2, 2, -2, 2], [-3, 3, -2, 2], [-2, 2, -3, 3]):
+        changes = {"window": window, "decision": decision, "settings": {}, "named": "cat.png, GAN, 5,070 updates"}
+        opened = page(width=1366, height=768, motion="reduce", sentence="Early: 300 updates are few.", **changes)
+        assert opened.text("named") == "cat.png, GAN, 5,070 updates" and opened["named"].rect["y"] < 50
+        opened.click("slow")
+        for stage in range(1, 6):
+            opened.wait(lambda page=opened, stage=stage: page.text("caption").startswith(f"{stage} of 5"))
+            story = opened["story"].rect
+            assert story["y"] + story["height"] <= 768, (stage, window)
+            opened.click("slow-next")
+        assert opened["plot"].rect["height"] > 250
+
+
+def test_the_noise_covers_no_real_point_where_a_corner_is_free(page):
+    boxes = "[inset.x(0), inset.x(1), inset.y(0), inset.y(1)]"
+    for taken in ([(-1.5, -1.5)], [(-1.5, -1.5), (1.5, -1.5)], [(-1.5, -1.5), (1.5, -1.5), (1.5, 1.5)], [(-1.0, -1.0)]):
+        points = np.concatenate([REAL[:0], np.array(taken)])
+        left, right, low, high = page(real=packed(points)).js(boxes)
+        assert -2 < left < right < 2 and -2 < low < high < 2 and right - left == pytest.approx(high - low)
+        assert not any(left - 0.05 <= x <= right + 0.05 and low - 0.05 <= y <= high + 0.05 for x, y in points), taken
+        assert right - left == pytest.approx(0.22 * 4)
+    modes = [-1.6, -0.8, 0, 0.8, 1.6]
+    for taken in ([(x, y) for x in (-1.2, 1.2) for y in (-1.2, 1.2)], [(x, y) for x in modes for y in modes]):
+        left, right, low, high = page(real=packed(np.array(taken))).js(boxes)
+        assert right - left < 0.2 * 4 and not any(left <= x <= right and low <= y <= high for x, y in taken)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        {"limit: a tenth moved": 0.2, "floor: 300 points": 0.19},
+        {"a": 0.2, "b": 0.2},
+        {"limit of least": 0.7, "limit of misplaced": 0.69, "limit of near": 0.71},
+        {"lowest": 0.0, "next": 0.02},
+        {"highest": 2.0, "next": 1.99},
+        {"one": 1.0},
+    ],
+)
+def test_labels_of_lines_stand_apart_and_no_line_strikes_them(page, lines):
+    chart = {
+        "title": "x",
+        "updates": UPDATES,
+        "series": {"generator": [2.0, 1.0, 0.5, 0.2, 0.0]},
+        "lines": lines,
+        "log": False,
+    }
+    opened = page(charts=[chart])
+    found = opened.js("""(() => { const one = charts[0], { ctx, width, height } = fit(one.canvas, 116);
+      const y = (v) => lerp(height - CHART.bottom, CHART.top, (v - one.limits[0]) / (one.limits[1] - one.limits[0]));
+      const lines = linesOf(one.chart, y), curve = one.all[0].map((v, i) => [CHART.left + 60 * i, y(v)]);
+      const places = labelPlaces(ctx, lines, curve, width - CHART.right, height - CHART.bottom);
+      return [places, lines.map(({ at }) => at), height]; })()""")
+    places, at, height = found
+    assert {place["label"] for place in places} == set(lines)
+    tops = [place["top"] for place in places]
+    assert all(later - former >= 13 for former, later in itertools.pairwise(tops)), tops
+    assert all(0 <= top <= height - 18 - 13 for top in tops)
+    assert not any(top < y < top + 13 for top in tops for y in at), (tops, at)
+
+
+def test_scores_say_whose_they_are_and_of_how_many_points(page):
+    opened = page(scored="10,000 points, W₁ of 300 pairs")
+    assert opened.text("when") == (
+        "The generator that learns, not its average, after this iteration's update: 10,000 points, W₁ of 300 pairs"
+    )
+
+
 def test_a_critics_value_has_contour_lines_and_its_range(page):
     frames = [frame(update, heat_range=[-3.5, 12]) for update in UPDATES]
     opened = page(decision="distance", frames=frames)
@@ -480,7 +551,7 @@ def test_what_is_before_and_what_after_the_update_is_said(page):
     opened = page()
     caption = opened.text("caption")
     assert "orange diamonds generated before this update." in caption and "a grid of noise after the update" in caption
-    assert opened.text("when") == "Scores of the generator after this iteration's update"
+    assert opened.text("when") == "The generator that learns, not its average, after this iteration's update"
     opened.click("layer-real")
     assert "Orange diamonds generated before" in opened.text("caption") and "lue dots" not in opened.text("caption")
 

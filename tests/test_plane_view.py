@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -12,19 +13,29 @@ import torch
 from torch import nn
 
 from callbacks.analyses.base import InTraining
-from callbacks.analyses.plane_result import PlaneResult
+from callbacks.analyses.plane_result import PlaneResult, _report
 from callbacks.drawing.loss_charts import plain_history
 from callbacks.drawing.plane_page import judged, page_of
-from callbacks.drawing.plane_pictures import LAYERS, arrow_scale, frame_figure, overview_figure, save_animation
-from callbacks.drawing.plane_scores import main_scores
+from callbacks.drawing.plane_pictures import (
+    LAYERS,
+    arrow_scale,
+    caption,
+    frame_figure,
+    overview_figure,
+    panel_figure,
+    save_animation,
+)
+from callbacks.drawing.plane_scores import OF_AVERAGE, main_scores, score_series
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.plane_view import (
+    DISTANCES,
     HEAT,
     POINTS,
     PlaneView,
     cell_centres,
     critic_estimate,
     descent_directions,
+    final_scores,
 )
 from datamodules.distributions import EightGaussians, Parabola
 from datamodules.plane import Plane
@@ -34,6 +45,7 @@ from lightning_modules.losses.least_squares import LeastSquares
 from lightning_modules.plane_networks import DataPlusNoise, MLPCritic, MLPGenerator
 from lightning_modules.wgan import WGAN
 from lightning_modules.wgan_gp import WGANGP
+from metrics.plane_yardstick import PlaneYardstick
 
 W, B = torch.tensor([1.5, -0.5]), 0.25
 
@@ -290,7 +302,8 @@ def test_the_result_of_a_fit_in_a_notebook():
     outcome = result.outcome
     assert set(outcome.artefacts) == {"history.json", "page.html", "view.gif", "panel.png", "report.md"}
     assert set(outcome.figures) == {"view", "losses"}
-    assert outcome.facts["convergence"] == {"state": "outpaced", "since": None}
+    assert outcome.facts["convergence"] == {"state": "early", "since": None}
+    assert outcome.facts["summary"] == "early: 20 updates are few; train longer", "a notebook has no trainer.max_epochs"
     final, metrics = view.state_dict()["final"], outcome.metrics
     assert metrics["w1_averaged"] != final["averaged"]["w1"], "a smaller sample than the verdict's was asked for"
     assert "kl_limit" not in metrics and metrics["js_limit"] == final["bounds"]["js"][2]
@@ -313,6 +326,90 @@ def test_the_verdict_and_the_table_are_of_the_same_points():
     assert limits.items() <= metrics.items()
     said = f"W1 {metrics['w1_averaged']:.4f} (over its limit {metrics['w1_limit']:.4f}"
     assert said in result.outcome.facts["statement"]
+
+
+@pytest.mark.parametrize(
+    ("paired", "distances", "said"),
+    [
+        (1000, [300] * 3, "of 300 pairs of points, the mean over 3 x 300"),
+        (100, [100], "of 100 pairs of points, as are its floor and its limit"),
+        (599, [300], "of 300 pairs of points, as are its floor and its limit"),
+        (6000, [300] * 20, "of 300 pairs of points, the mean over 20 x 300"),
+        (9000, [300] * 20, "of 300 pairs of points, the mean over 20 x 300"),
+    ],
+)
+def test_the_report_says_of_how_many_points_a_distance_is(monkeypatch, paired, distances, said):
+    """And that many are taken: the distances of the averaged generator's points are counted."""
+    monkeypatch.setattr("callbacks.observers.plane_view.PAIRED", 300)
+    monkeypatch.setattr("metrics.plane_yardstick.DRAWS", 20)
+    taken = []
+    monkeypatch.setattr(PlaneYardstick, "w1_of", lambda self, points, index: taken.append(len(points)) or 0.1)
+    found = final_scores(linear(GAN), EightGaussians(), max(paired, 10), paired)
+    assert taken[-len(distances) :] == distances and len(taken) == 2 * len(distances) + 40, "and two of each draw"
+    metrics = PlaneResult._named(found)
+    text = _report(metrics, "early: x", "not yet", 10_000, paired)
+    assert f"of 10,000 points; W1, the exact Wasserstein-1 distance, {said}. The other scores are" in text
+
+
+def test_each_figure_says_of_how_many_points_and_of_which_generator_it_is():
+    """But the headline's, which is of the averaged generator after the last update."""
+    assert DISTANCES == {"": 1, "_averaged": OF_AVERAGE}
+    view, result = PlaneView(every_n_updates=10), PlaneResult(points=500, paired=50)
+    _, history, _ = fitted(view=view, distribution=EightGaussians(), more=[result])
+    state, losses, metrics = view.state_dict(), plain_history(history.state_dict()), result.outcome.metrics
+    charts = {chart["title"]: list(chart["series"]) for chart in score_series(state)}
+    assert charts["Wasserstein-1 distance (300 points)"] == ["generator", "its average, mean of 4"]
+    assert "mass, of the average: least part, misplaced, near (10,000 points)" in charts
+    frame = state["frames"][-1]
+    assert caption(frame).startswith("learning generator after update 20: JS ")
+    assert (
+        f"JS {frame['scores']['js']:.3f} bits (10,000 points), W1 {frame['scores']['w1']:.4f} (300 pairs)"
+        in caption(frame)
+    )
+    panel = panel_figure(
+        state | {"final": {"averaged": {"js": metrics["js_averaged"], "w1": metrics["w1_averaged"]}}}, LAYERS
+    )
+    headline = f"average after update 20:\nJS {metrics['js_averaged']:.4f} bits, W1 {metrics['w1_averaged']:.4f}"
+    assert headline in panel.axes[0].get_title()
+    assert "generator after update 20:\nJS" in panel_figure(state | {"final": None}, LAYERS).axes[0].get_title()
+    data = json.loads(
+        re.search(r'id="data">(.*?)</script>', page_of(state, losses, "x", judged(state, losses)), re.DOTALL)[1]
+    )
+    assert data["scored"] == "10,000 points, W₁ of 300 pairs"
+
+
+def test_the_heading_has_the_data_set_and_what_most_depends_on():
+    view = PlaneView(every_n_updates=10)
+    _, history, _ = fitted(view=view)
+    state, losses = view.state_dict(), plain_history(history.state_dict())
+    settings = {"model": "GAN", "model.lr_critic": "0.01", "model.z_dim": "2", "dataset": "Plane", "dataset.seed": "3",
+                "dataset.distribution": "Drawing", "dataset.distribution.path": "cat.png"}  # fmt: skip
+
+    def named(settings: dict | None) -> str:
+        page = page_of(state, losses, "x", judged(state, losses), settings)
+        return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])["named"]
+
+    assert named(settings) == "cat.png, GAN, 20 updates, lr_critic 0.01, seed 3"
+    assert named(settings | {"dataset.distribution.path": ""}).startswith("Drawing, GAN, 20 updates, ")
+    assert named(None) == "20 updates"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "named"),
+    [
+        ({"max_epochs": -1, "max_steps": 20}, " (trainer.max_steps)"),
+        ({"max_epochs": 2, "max_steps": -1}, " (trainer.max_epochs)"),
+        ({"max_epochs": 2}, " (trainer.max_epochs)"),
+        ({"max_epochs": -1, "max_steps": -1, "max_time": "00:00:01:00"}, " (trainer.max_time)"),
+        (None, ""),
+    ],
+)
+def test_the_budget_in_force_is_named(trainer, named):
+    view = PlaneView(every_n_updates=10)
+    _, history, _ = fitted(view=view)
+    fit = SimpleNamespace(config={"trainer": trainer}) if trainer else SimpleNamespace()
+    found = judged(view.state_dict(), plain_history(history.state_dict()), fit)
+    assert found.summary.endswith(f"; train longer{named}"), found.summary
 
 
 def test_a_result_without_its_observer_is_told():
@@ -344,7 +441,7 @@ def test_pictures_and_animation_are_drawn(tmp_path):
     with Image.open(tmp_path / "view.gif") as animation:
         assert animation.n_frames == len(state["frames"]) == 11
     figure = overview_figure(state, LAYERS, "x")
-    assert figure.subfigs[0].get_suptitle().startswith("after update 20: JS ")
+    assert figure.subfigs[0].get_suptitle().startswith("learning generator after update 20: JS ")
     assert "modes hit" in [axes.get_title() for axes in figure.axes]
     assert arrow_scale(state) > 0
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -159,8 +160,9 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path, read):
 @pytest.mark.parametrize("read", [read_json, read_yaml], ids=lambda read: read.__name__)
 def test_what_is_read_of_a_text_is_bounded(tmp_path, monkeypatch, read):
     monkeypatch.setattr(storage, "MOST", 1 << 20)
+    assert storage.MOST_YAML == 256 << 10
     (tmp_path / "huge").write_bytes(b"{" + b" " * (2 << 20) + b"}")
-    with pytest.raises(DamagedFile, match="huge: damaged or unreadable .more than 1 MiB"):
+    with pytest.raises(DamagedFile, match="huge: damaged or unreadable .more than (1 MiB|256 KiB)"):
         read(tmp_path / "huge")
     (tmp_path / "deep").write_bytes(b"[" * 100_000 + b"]" * 100_000)
     with pytest.raises(DamagedFile, match="deep: damaged or unreadable"):
@@ -179,6 +181,24 @@ def test_yaml_that_is_none_of_ours_is_refused(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(DamagedFile, match=r"config.yaml: damaged or unreadable \(.*\); do this$"):
         read_yaml(tmp_path / "config.yaml", remedy="do this")
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (f"zz: [{'a,' * 20_000}]", "more than 10,000 names and values"),
+        (f"zz: [{'a,' * 3_000_000}]", "more than 256 KiB"),
+        ("1: 2", "1 is no name"),
+        ("a: {b: [{null: 2}]}", "None is no name"),
+    ],
+    ids=["many", "huge", "number", "null"],
+)
+def test_yaml_of_more_values_than_a_configuration_has_is_refused_at_once(tmp_path, text, said):
+    (tmp_path / "config.yaml").write_text(text)
+    start = time.process_time()
+    with pytest.raises(DamagedFile, match=f"config.yaml: damaged or unreadable .{said}.; do this$"):
+        read_yaml(tmp_path / "config.yaml", remedy="do this")
+    assert time.process_time() - start < 5
 
 
 def test_a_value_met_twice_is_written_twice(tmp_path):

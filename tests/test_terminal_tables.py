@@ -203,3 +203,78 @@ def test_files_are_named_from_the_working_directory_where_they_lie_below_it(tmp_
     assert terminal_tables.from_here(tmp_path / "outputs" / "a") == Path("outputs/a")
     assert terminal_tables.from_here(Path("outputs/a")) == Path("outputs/a")
     assert terminal_tables.from_here(tmp_path.parent / "b") == tmp_path.parent / "b"
+
+
+def test_where_tensorboard_would_tick_no_run_its_command_is_of_the_fits_and_another_of_the_sweep(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for number in range(40):
+        folder = tmp_path / "out" / ("fits" if number < 2 else "sweeps/a b") / f"{number}"
+        folder.mkdir(parents=True)
+        for name in ("events.out.tfevents.1.a", "events.out.tfevents.2.a", "result.json"):
+            (folder / name).touch()
+    terminal_tables.show_tensorboard(tmp_path / "out", tmp_path / "out" / "sweeps" / "a b")
+    assert capsys.readouterr().out == "\ntensorboard --logdir out\n"
+    (tmp_path / "out" / "events.out.tfevents.1.a").touch()
+    terminal_tables.show_tensorboard(tmp_path / "out", tmp_path / "out" / "sweeps" / "a b")
+    assert capsys.readouterr().out == (
+        "\ntensorboard --logdir out/fits          # curves\ntensorboard --logdir 'out/sweeps/a b'  # HPARAMS\n"
+    )
+
+
+def swept(folder: Path, names: list[str]) -> Path:
+    """A sweep of plane jobs over two models and these data sets."""
+    for model in ("wgan", "wgan_gp"):
+        for name in names:
+            figures = ("js_averaged", "w1_averaged", "least_averaged", "misplaced_averaged", "near_averaged")
+            result = {
+                "status": "ok", "choices": {"model": model, "dataset": name}, "settings": {"model": model},
+                "metrics": dict.fromkeys(figures, 0.9523), "headline": dict.fromkeys(figures, "number"),
+                "repeats": ["seed"], "seed": 0, "setting": model + name,
+            }  # fmt: skip
+            job = folder / f"dataset={name},model={model}"
+            job.mkdir(parents=True)
+            (job / "result.json").write_text(json.dumps(result))
+            (job / "config.yaml").write_text("")
+    return folder
+
+
+@pytest.mark.parametrize("width", [50, 60, 80])
+def test_a_value_is_not_broken_within_a_word_where_a_figure_can_give_way(tmp_path, narrow, width):
+    names = ["8gaussians", "25gaussians", "swissroll", "two-dimensional-spirals", "run_of 1e-05"]
+    lines, text = narrow(swept(tmp_path / "s", names), width)
+    assert max(map(len, lines)) <= width
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    shown = {row[1] for row in rows}
+    assert {"8gaussians", "25gaussians", "swissroll"} <= shown and {row[0] for row in rows} == {"wgan", "wgan_gp", ""}
+    parts = {"two-", "two-dimensional-", "dimensional-", "spirals", "run_of", "1e-05"}
+    assert shown <= {*names} | parts, shown
+    assert "near_averaged" in text.partition("in results.md also: ")[2]
+
+
+def test_a_word_that_leaves_no_figure_room_is_broken_and_no_other(tmp_path, narrow):
+    _, text = narrow(swept(tmp_path / "s", ["8gaussians", "x" * 70]), 60)
+    assert "│ 8gaussians " in text and "x" * 70 not in text and text.count("x") == 140
+
+
+def heads(folder: Path) -> Path:
+    for name in ("linear_svc", "spreading"):
+        for count in (20, 50, 100, 300):
+            for draw in range(3):
+                write_job(folder, name, 0.8 + 0.01 * draw, n_labels=count, draw=draw, supervision="semi-supervised",
+                          curve=name)  # fmt: skip
+    return folder
+
+
+def test_spreads_that_have_no_room_are_said_to_stand_in_results_md(tmp_path, narrow):
+    said = "results.md has the ± of each\n"
+    for width in (30, 60, 80):
+        lines, text = narrow(heads(tmp_path / f"{width}"), width)
+        table = "".join(line for line in lines if line.startswith("│"))
+        assert "±" not in table and text.count(said) == 1, text
+        assert "supervise │" not in table and ("semi-supervised" in table or "semi-" in table or width == 30)
+    for width in (120, 140):
+        _, text = narrow(heads(tmp_path / f"{width}"), width)
+        assert text.count("81.00 ± 1.00") == 8 and said not in text
+    assert "81.00 ± 1.00" in (tmp_path / "80" / "results.md").read_text()

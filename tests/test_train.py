@@ -120,7 +120,7 @@ def test_evaluate_reproduces_a_run_and_redraws_a_fit(command, outputs):
     assert "val/kl_per_dimension" in curves["histograms"]
     job = EventAccumulator(str(run)).Reload()
     assert "hp_metric" not in job.Tags()["scalars"] and "confusion_matrix" in job.Tags()["images"]
-    assert job.Scalars("result/f1")[0].value == pytest.approx(result["metrics"]["f1"])
+    assert job.Scalars("z_result/f1")[0].value == pytest.approx(result["metrics"]["f1"])
 
 
 def test_evaluate_rebuilds_a_sweeps_tables(command, outputs):

@@ -262,6 +262,28 @@ def test_epochs_keep_their_numbers_and_their_reasons():
     assert "unrealistic" in result.reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "course", "said"),
+    [
+        ([5, 10], "ll", "not good at epochs 5, 10 (far from the data by FCD, unrealistic); never good; "),
+        ([5, 10, 15, 20, 25, 27], "nnnnnl", "noise at epochs 5, 10, ..., 25; not good at epoch 27 (far "),
+        ([1, 5, 10, 15, 20], "nnnnl", "noise at epochs 1, 5, 10, 15; not good at epoch 20 (far "),
+        ([4, 5, 6, 10], "nnnn", "noise at epochs 4-6, 10; never good; "),
+        ([1, 2, 3, 4], "nnnn", "noise at epochs 1-4; never good; "),
+        ([2, 4, 6, 8, 10], "nngnn", "noise at epochs 2, 4, 8, 10; good only at epoch 6; "),
+        ([5, 10, 15, 20], "nggg", "noise at epoch 5; good from epoch 10 on; "),
+    ],
+)
+def test_only_epochs_that_were_scored_are_named(epochs, course, said):
+    """A range is of epochs that follow on each other; "from epoch 10 on" is followed by which were scored."""
+    sentence = verdict(epochs, [EPOCH[c] for c in course], LIMITS).sentence
+    assert sentence.startswith(said)
+    ends = {(5, 10): "5, 10", (5, 10, 15, 20): "5, 10, ..., 20", (2, 4, 6, 8, 10): "2, 4, ..., 10"}
+    if tuple(epochs) in ends:
+        assert sentence.endswith(f"; scored at epochs {ends[tuple(epochs)]}")
+    assert ("scored at" in sentence) == (epochs != [1, 2, 3, 4])
+
+
 @pytest.mark.parametrize("epochs", [[], [2, 1], [1, 1], [1, 2, 3]])
 def test_epochs_that_do_not_fit_are_refused(epochs):
     with pytest.raises(ValueError, match="expects rising epochs, and the scores of each"):

@@ -93,6 +93,7 @@ class InTraining:
     def __init__(self, trainer: pl.Trainer, module: pl.LightningModule):
         self.name, self.model, self.datamodule = type(module).__name__, module, trainer.datamodule
         self.settings: dict[str, str] = {}
+        self.budget = ""
         self._trainer = trainer
 
     def best(self) -> pl.LightningModule:

@@ -18,7 +18,8 @@ from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.plane_view import FINAL, PlaneView, final_scores
 from datamodules.checks import require_whole
 from metrics.advice import SCORES
-from metrics.plane_yardstick import PAIRED
+from metrics.plane import CELLS
+from metrics.plane_yardstick import DRAWS, PAIRED
 
 SHOWN = (
     "js_averaged", "js_limit", "w1_averaged", "w1_floor", "w1_limit", "least_averaged", "misplaced_averaged",
@@ -31,7 +32,8 @@ class PlaneResult(Analysis):
 
     Args:
         points: generated, whose divergences on the grid are taken.
-        paired: of them, the first ones, whose Wasserstein distances are taken, 300 at a time: ``w1`` is their mean.
+        paired: of them, the first ones, whose Wasserstein distances are taken, 300 at a time, 6000 at most: ``w1`` is
+            their mean. Of fewer than 300 it is one distance, with a floor and a limit of as many.
         layers: of the pictures and the animation. The page has switches for all.
 
     The outcome has as metrics ``kl``, ``js`` in bits, ``w1``, those of :class:`metrics.plane_yardstick.Parts`, and
@@ -61,7 +63,8 @@ class PlaneResult(Analysis):
         final = final or self._scored(fitted)
         metrics = self._named(final)
         seconds = time.perf_counter() - start
-        found = judged(view | {"final": final}, history)
+        view = view | {"final": final}
+        found = judged(view, history, fitted)
         facts = {"statement": found.sentence, "summary": found.summary}
         facts["convergence"] = {"state": found.state, "since": found.since}
         figures = {
@@ -94,6 +97,14 @@ class PlaneResult(Analysis):
         return metrics
 
 
+def _distances(paired: int) -> str:
+    """How :func:`final_scores` takes Wasserstein distances of so many points."""
+    pairs, count = min(PAIRED, paired), max(1, min(DRAWS, paired // PAIRED))
+    if count == 1:
+        return f"W1, the exact Wasserstein-1 distance, of {pairs} pairs of points, as are its floor and its limit"
+    return f"W1, the exact Wasserstein-1 distance, of {pairs} pairs of points, the mean over {count} x {pairs}"
+
+
 def _report(m: dict, summary: str, sentence: str, points: int, paired: int) -> str:
     """The job's part of a sweep's ``results.md``; pictures by their names in the job's folder."""
     names = [name for name in ("kl", *SCORES) if name in m]
@@ -114,8 +125,8 @@ def _report(m: dict, summary: str, sentence: str, points: int, paired: int) -> s
         "",
         f"{sentence[0].upper()}{sentence[1:]}.",
         "",
-        f"KL and JS in bits on 30x30 cells, of {points:,} points; exact Wasserstein-1 of {PAIRED} pairs, the mean over "
-        f"{paired:,}. The other scores are of parts, modes or stretches of a curve.",
+        f"KL and JS in bits on {CELLS}x{CELLS} cells, of {points:,} points; {_distances(paired)}. The other scores are "
+        "of parts, modes or stretches of a curve.",
         "",
         f"| | {' | '.join(names)} |",
         "|---" * (1 + len(names)) + "|",

@@ -140,11 +140,11 @@ def log_axis(axes: "Axes") -> None:
 
 
 def _draw_norms(axes: "Axes", history: dict) -> None:
-    """Histograms of the gradients' norms: the last epoch's, and the first's as an outline. The last bin, which has all
-    larger norms too, is no density: its share is said instead."""
+    """Histograms of the gradients' norms: the last epoch's, and the first's, if another, as an outline. The last bin,
+    which has all larger norms too, is no density: its share is said instead."""
     counts = np.asarray(history["norm_counts"])
     edges = np.linspace(0, history.get("largest_norm", 3.0), counts.shape[1] + 1)  # older histories do not say
-    for at, colour, filled in ((-1, SKY, True), (0, GREY, False)):
+    for at, colour, filled in ((-1, SKY, True), (0, GREY, False))[: len(counts)]:
         density = counts[at] / max(1, counts[at].sum()) / (edges[1] - edges[0])
         beyond = counts[at][-1] / max(1, counts[at].sum())
         said = f", {beyond:.1%} beyond {edges[-2]:.3g}" if beyond else ""

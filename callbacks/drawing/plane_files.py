@@ -20,7 +20,7 @@ def draw(view: dict, history: dict, fitted: Fitted, layers: list[str], folder: P
     """
     folder.mkdir(exist_ok=True)
     page, picture, film = (folder / name for name in ("page.html", "view.png", "view.gif"))
-    found = judged(view, history)
+    found = judged(view, history, fitted)
     text = page_of(view, history, fitted.name, found, fitted.settings)
     write_whole(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     save_png(overview_figure(view, layers, found.summary), picture)

@@ -12,18 +12,30 @@ from torch import Tensor
 
 from callbacks.drawing.mosaics import thinned
 from callbacks.drawing.plane_scores import decided_as, score_series
+from callbacks.fitted import Fitted
+from metrics.advice import IN_A_FRAME
 from metrics.convergence import Convergence, convergence
-from metrics.plane_yardstick import Bound
+from metrics.plane_yardstick import PAIRED, Bound
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 RECENT = 5  # the share of a history's windows, one in so many, whose mean is its recent loss
 MOST_FRAMES = 150  # in a page, evenly thinned: 20 kB each
 SCORES = ("kl", "js", "w1", "critic_w1", "modes", "near")  # of the shown frame; the charts have the others
+NAMED = (
+    *(f"model.{name}" for name in ("n_critic", "lr_generator", "lr_critic", "lr_decay")),
+    *("dataset.batch_size", "dataset.seed"),
+)  # settings, in a heading
 MOST_VALUES = 400  # of a curve in a chart
 
 
-def judged(view: dict, history: dict) -> Convergence:
-    """Whether a fit has converged, from what its callbacks kept (:mod:`metrics.convergence`)."""
+def judged(view: dict, history: dict, fitted: Fitted | None = None) -> Convergence:
+    """Whether a fit has converged, from what its callbacks kept (:mod:`metrics.convergence`).
+
+    Args:
+        view: the state of its :class:`callbacks.observers.plane_view.PlaneView`.
+        history: of its :class:`callbacks.observers.loss_history.LossHistory`, plain.
+        fitted: the fit, whose budget is named where it should have been longer.
+    """
     if not view["steps"]["generator"]:
         said = "the generator is fixed, only the critic learned"
         return Convergence("fixed", None, said, said)
@@ -43,6 +55,7 @@ def judged(view: dict, history: dict) -> Convergence:
         losses,
         decided_as(view),
         final and (final["averaged"], _bounds(final["bounds"])),
+        fitted.budget if fitted else "",
     )
 
 
@@ -63,11 +76,12 @@ def page_of(state: dict, history: dict, title: str, found: Convergence, settings
         history: of :class:`callbacks.observers.loss_history.LossHistory`, plain.
         title: of the page.
         found: what the fit came to (:func:`judged`): the line above, and all its figures unfolded below.
-        settings: of the model and the data, by their names, unfolded with them.
+        settings: of the model and the data, by their names, unfolded with them; those in ``NAMED`` stand above.
     """
     data = {
         "title": title, "sentence": _as_sentence(found.summary), "statement": _as_sentence(found.sentence),
-        "settings": settings or {},
+        "settings": settings or {}, "named": _in_short(settings or {}, state["frames"][-1]["update"]),
+        "scored": f"{IN_A_FRAME:,} points, W₁ of {PAIRED} pairs",
         "window": state["window"], "decision": state["says"], "noise": state["noise"], "steps": state["steps"],
         "real": _floats(state["real"]), "heat_size": len(state["frames"][0]["heat"]),
         "frames": [_frame(frame, state["range"]) for frame in thinned(state["frames"], MOST_FRAMES)],
@@ -76,6 +90,14 @@ def page_of(state: dict, history: dict, title: str, found: Convergence, settings
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = TEMPLATE.read_text(encoding="utf-8")
     return page.replace("__TITLE__", html.escape(title)).replace("__DATA__", text)
+
+
+def _in_short(settings: dict[str, str], updates: int) -> str:
+    """What was learned, by whom, and the settings that most depends on: ``Ring, GAN, 5,070 updates, n_critic 2``."""
+    named = {name.rpartition(".")[2]: settings[name] for name in NAMED if name in settings}
+    what = settings.get("dataset.distribution.path") or settings.get("dataset.distribution")
+    said = [what, settings.get("model"), f"{updates:,} updates", *(f"{name} {value}" for name, value in named.items())]
+    return ", ".join(filter(None, said))
 
 
 def _as_sentence(text: str) -> str:

@@ -12,6 +12,7 @@ from callbacks.drawing.colours import BLACK, DECISIONS, FOLD, GENERATED, REAL
 from callbacks.drawing.mosaics import save_gif, thinned
 from callbacks.drawing.output import pixels
 from callbacks.drawing.plane_scores import draw_scores, score_series
+from metrics.advice import IN_A_FRAME
 from metrics.plane_yardstick import PAIRED
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws: a mistake in a command needs none
@@ -154,18 +155,18 @@ def _explained(figure, axes: "Axes", state: dict, index: int, layers: list[str],
     third = (
         absent(state, frame, layers) or "\nall generated points lie within"
     )  # three lines in all frames: of one layout
-    figure.suptitle(f"{caption(frame)}\n{budgets(state, frame)}{third}", fontsize=9)
+    figure.suptitle(f"{caption(frame)}\n{budgets(state, frame)}{third}", fontsize=8)
     if not figure.legends:  # an animation's is all frames'
         figure.legend(handles=_legend(state, layers), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
 
 
 def caption(frame: dict) -> str:
-    """``after update 1,200: JS 0.041 bits, W1 0.0189 (300 pairs), 8 modes``: of the generator that learns, after its
-    update; the points that are drawn are those before it."""
+    """``learning generator after update 1,200: JS 0.041 bits (10,000 points), W1 0.0189 (300 pairs), 8 modes``: not its
+    average, which the headline is of; the points that are drawn are those before the update."""
     scores = frame["scores"]
     modes = f", {scores['modes']} modes" if "modes" in scores else ""
-    distances = f"JS {scores['js']:.3f} bits, W1 {scores['w1']:.4f} ({PAIRED} pairs)"
-    return f"after update {frame['update']:,}: {distances}{modes}"
+    distances = f"JS {scores['js']:.3f} bits ({IN_A_FRAME:,} points), W1 {scores['w1']:.4f} ({PAIRED} pairs)"
+    return f"learning generator after update {frame['update']:,}: {distances}{modes}"
 
 
 def budgets(state: dict, frame: dict) -> str:
@@ -186,13 +187,15 @@ def absent(state: dict, frame: dict, layers: list[str]) -> str:
 
 
 def panel_figure(state: dict, layers: list[str]) -> "Figure":
-    """The last frame, small, as one of many on a sheet, whose legend is :func:`latent_lab.charts.panels_figure`'s."""
+    """The last frame, small, as one of many on a sheet, whose legend is :func:`latent_lab.charts.panels_figure`'s. The
+    figures above it are the headline's, of the averaged generator."""
     figure, frame = _figure(3.2, 3.6), state["frames"][-1]
     axes = figure.subplots()
     draw_frame(axes, state, -1, [layer for layer in layers if layer not in ("gradients", "manifold")])
     axes.set(xlabel="", ylabel="")
     axes.tick_params(labelsize=7)
-    scores = f"after update {frame['update']:,}: JS {frame['scores']['js']:.3f} bits, W1 {frame['scores']['w1']:.4f}"
+    whose, scores = ("average", state["final"]["averaged"]) if state.get("final") else ("generator", frame["scores"])
+    scores = f"{whose} after update {frame['update']:,}:\nJS {scores['js']:.4f} bits, W1 {scores['w1']:.4f}"
     steps = budgets(state, frame).replace(", ", "\n")
     axes.set_title(f"{steps}\n{scores}{absent(state, frame, layers)}", fontsize=8)
     figure.get_layout_engine().execute(figure)  # laid out, its plot has other ticks: the next layout is of those

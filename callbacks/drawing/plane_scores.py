@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING
 
 from callbacks.drawing.colours import BLACK, GENERATED, GREEN, GREY, PURPLE, REAL, role
 from callbacks.drawing.loss_charts import log_axis
+from metrics.advice import IN_A_FRAME
 from metrics.plane_yardstick import PAIRED
 
 if TYPE_CHECKING:  # matplotlib is imported where it draws
     from matplotlib.axes import Axes
 
 OF_ROLE = {"average": BLACK, "real": REAL, "generated": GENERATED}
-JS, W1 = "JS divergence in bits (10,000 points)", f"Wasserstein-1 distance ({PAIRED} points)"
+JS, W1 = f"JS divergence in bits ({IN_A_FRAME:,} points)", f"Wasserstein-1 distance ({PAIRED} points)"
+OF_AVERAGE = 4  # distances whose mean a frame has of the averaged generator; of the one that learns it has one
 UNDER = 26  # points from a chart to its legend: the numbers and the name of its axis
 MORE_SERIES = (GREEN, PURPLE, GREY)
 
@@ -43,23 +45,23 @@ def score_series(state: dict) -> list[dict]:
         chart(
             JS,
             {"js": "generator", "js_averaged": "its average"},
-            {"limit: data twice as wide": limit["js"], "floor: as many points of the data": floor["js"]},
+            {"limit: data twice as wide": limit["js"], f"floor: {IN_A_FRAME:,} points of the data": floor["js"]},
             log=True,
         ),
         chart(
-            "KL divergence of the data in bits (10,000 points)",
+            f"KL divergence of the data in bits ({IN_A_FRAME:,} points)",
             {"kl": "generator", "kl_averaged": "its average"},
-            {"floor": floor["kl"]},
+            {f"floor: {IN_A_FRAME:,} points of the data": floor["kl"]},
             log=True,
         ),
         chart(
             W1,
-            {"w1": "generator", "w1_averaged": "its average", "critic_w1": "critic's estimate"},
-            {"limit: a tenth moved to one place": limit["w1"], "floor: two samples of the data": floor["w1"]},
+            {"w1": "generator", "w1_averaged": f"its average, mean of {OF_AVERAGE}", "critic_w1": "critic's estimate"},
+            {"limit: a tenth moved to one place": limit["w1"], f"floor: {PAIRED} points of the data": floor["w1"]},
         ),
         chart("modes hit", {"modes": "generator", "modes_averaged": "its average"}, {"all": floor.get("modes", 0)}),
         chart(
-            "mass: least part, misplaced, near",
+            f"mass, of the average: least part, misplaced, near ({IN_A_FRAME:,} points)",
             {"least_averaged": "least", "misplaced_averaged": "misplaced", "near_averaged": "near"},
             {f"limit of {name}": limit[name] for name in ("least", "misplaced", "near")},
         ),

@@ -1,6 +1,8 @@
 """Lightning's TensorBoard logger, with curves over steps, and a tag a quantity."""
 
 import re
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -34,11 +36,26 @@ class TensorBoard(TensorBoardLogger):
         purge_step: int | None = None,
     ):
         super().__init__(save_dir, name, version, default_hp_metric=default_hp_metric, purge_step=purge_step)
+        if not hasattr(threading.excepthook, "but_for"):
+            threading.excepthook = _but_for_writers(threading.excepthook)
 
     def log_metrics(self, metrics: dict, step: int | None = None) -> None:
         """Logs scalars at a step."""
         if shown := {tag(name): value for name, value in metrics.items() if name != "epoch"}:
             super().log_metrics(shown, step)
+
+
+def _but_for_writers(hook: Callable) -> Callable:
+    """What says of an exception that it ended a thread, but for TensorBoard's writer that a file system refused: that
+    is raised again where the logger is told the next thing, and when it is closed."""
+
+    def say(ended) -> None:
+        writers = type(ended.thread).__module__.startswith("tensorboard.")
+        if not (writers and isinstance(ended.exc_value, OSError)):
+            hook(ended)
+
+    say.but_for = "writers"
+    return say
 
 
 def tag(name: str) -> str:

@@ -8,13 +8,13 @@
 #     python train.py -m model=dcgan,wgan_gp dataset=fashion,mnist
 
 # %%
-import matplotlib.pyplot as plt
 import pytorch_lightning as pl
 import torch
 from IPython.display import display
 from PIL import Image
 
 from callbacks.drawing.loss_charts import losses_figure, plain_history
+from callbacks.drawing.output import pixels
 from callbacks.observers.loss_history import LossHistory
 from callbacks.observers.sample_sheets import SampleSheets
 from datamodules.digits import Digits
@@ -64,5 +64,4 @@ with torch.no_grad():
 
 # %%
 figure = losses_figure({name: history for name, (_, history) in fits.items()})
-display(figure)
-plt.close(figure)
+display(Image.fromarray(pixels(figure)))

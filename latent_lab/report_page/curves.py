@@ -31,7 +31,7 @@ RUNNING, EPOCH_STAGES = "running", {"train": "training set", "val": "held-out"}
 
 def accuracy_chart(block: Block) -> dict | None:
     """Accuracy over the number of labels: a line a head, published figures grey; None without figures."""
-    commands, series = [], []
+    block, commands, series = block.numbered, [], []
     for number, (head, row) in enumerate(block.rows.items()):
         points = [
             [count, 100 * cell.spread.mean, _percent(_deviation(cell.spread)), _of_cell(block, cell),

@@ -5,7 +5,7 @@ from latent_lab.head_table import METRIC, Block, blocks, header, lines, standing
 from latent_lab.references import sources
 from latent_lab.report_page.curves import accuracy_chart, score_charts
 from latent_lab.report_page.markup import Html, element, joined, leading_number, sentence, sorted_by, table
-from latent_lab.results import forms, headline, is_bound, kinds, repeats, settings, split
+from latent_lab.results import forms, headline, is_bound, kinds, repeats, settings, sortable, titled
 from latent_lab.rows import aggregate, in_column, in_unit, in_words, lost, of_spreads, varying
 
 MOST_ROWS = 1000  # of a table with a row a setting
@@ -27,11 +27,11 @@ def of_kind(kind: list[dict], charts: list[dict]) -> Html:
     scores = _scores(names, [_cells(row, shown, over, figures) for row in rows], {*shown, *filter(is_bound, names)})
     if len(rows) > MOST_ROWS:
         scores = joined([scores, element("p", f"{len(rows) - MOST_ROWS} more rows in results.md", class_="soft")])
-    title, spreads = f"{split(kind)}-set figures", sentence(of_spreads(over, rows))
+    title, spreads = titled(kind), sentence(of_spreads(over, rows))
     if not heads:
         said = element("p", f"{spreads} {SORTS}", class_="soft")
         return joined([element("h2", title), said, scores, _switched(score_charts(rows, shown, over), charts)])
-    counts = sorted({count for block in heads for count in block.counts})
+    counts = sorted({count for block in heads for count in block.counts}, key=sortable)
     quoted = sources([block.dataset for block in heads if block.published], counts)
     said = [element("summary", "published: sources"), *(element("p", line) for line in quoted)]
     each = [element("summary", f"{title}, a row a setting"), element("p", spreads, class_="soft"), scores]
@@ -82,7 +82,7 @@ def _of_block(block: Block, charts: list[dict]) -> Html:
 
 
 def _makes_a_curve(block: Block) -> bool:
-    return len(block.counts) > 1 or bool(block.published)
+    return len(block.numbered.counts) > 1 or bool(block.published)
 
 
 def _chart(chart: dict, charts: list[dict]) -> Html:
