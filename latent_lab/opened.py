@@ -114,10 +114,9 @@ class OpenFit:
 
     def _require_no_larger(self) -> None:
         """Raises DamagedFile for a model much larger than its weights, before there is memory taken for it."""
-        required = {name: self.required[name] for name in taken(self.config["model"], self.required)}
         try:
             with torch.device("meta"):  # shapes only, which takes no draw either
-                model = build(self.config["model"], **self.offers, **required)
+                model = self.fresh_model()
         except Exception:  # not to be built so, or not at all, which is said when it is built
             return
         parts = (part for part in (*model.parameters(), *model.buffers()) if part.is_meta)

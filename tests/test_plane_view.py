@@ -39,6 +39,7 @@ from callbacks.observers.plane_view import (
 )
 from datamodules.distributions import EightGaussians, Parabola
 from datamodules.plane import Plane
+from latent_lab.opened import OpenFit
 from lightning_modules.gan import GAN
 from lightning_modules.losses.hinge import Hinge
 from lightning_modules.losses.least_squares import LeastSquares
@@ -407,7 +408,8 @@ def test_the_heading_has_the_data_set_and_what_most_depends_on():
 def test_the_budget_in_force_is_named(trainer, named):
     view = PlaneView(every_n_updates=10)
     _, history, _ = fitted(view=view)
-    fit = SimpleNamespace(config={"trainer": trainer}) if trainer else SimpleNamespace()
+    opened = SimpleNamespace(config={"trainer": trainer})
+    fit = SimpleNamespace(budget=OpenFit.budget.fget(opened) if trainer else "")  # none in a notebook
     found = judged(view.state_dict(), plain_history(history.state_dict()), fit)
     assert found.summary.endswith(f"; train longer{named}"), found.summary
 
