@@ -60,7 +60,7 @@ def test_operations_of_a_penalty_are_counted_too():
     assert penalised_flops > 1.3 * racing.flops_per_update(plain)
 
 
-@pytest.mark.parametrize("model", ["wgan_gp", "scorer"])
+@pytest.mark.parametrize("model", [pytest.param("wgan_gp", marks=pytest.mark.slow), "scorer"])
 def test_throughput_sets_ours_beside_a_bare_loop_and_the_machines_product(model):
     settings = [f"model={model}", "dataset=digits", *SMALL[model], "--batch", "16"]
     done = run("throughput", *settings, "--rounds", "1", "--epochs", "1", "--steps", "2", "--clock", "cpu")

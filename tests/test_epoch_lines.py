@@ -28,7 +28,7 @@ ADVERTS = re.compile(r"litlogger|Tip:|💡|PU available|LOCAL_RANK|Lightning|che
     ("words", "expected"),
     [
         ([*DIGITS, "trainer.max_epochs=23", "n_labels=50"], [3, 5, 7, 10, 12, 14, 17, 19, 21, 23]),
-        ([*DIGITS, "trainer.max_epochs=3", "n_labels=50"], [1, 2, 3]),
+        pytest.param([*DIGITS, "trainer.max_epochs=3", "n_labels=50"], [1, 2, 3], marks=pytest.mark.slow),
         ([*POINTS, "trainer.accelerator=cpu"], [5, 10, 15, 20, 25]),
     ],
     ids=["many", "few", "updates"],

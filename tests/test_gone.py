@@ -65,7 +65,7 @@ def test_under_nohup_it_does_not(tmp_path):
     assert code == 0, said
 
 
-@pytest.mark.parametrize("logger", ["none", "tensorboard"])
+@pytest.mark.parametrize("logger", ["tensorboard", pytest.param("none", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("what", ["outputs", "fits"])
 def test_a_folder_that_is_removed_is_named(tmp_path, logger, what):
     outputs = tmp_path / "outputs"
@@ -78,7 +78,7 @@ def test_a_folder_that_is_removed_is_named(tmp_path, logger, what):
     assert train(outputs, *words)[0] == 0
 
 
-@pytest.mark.parametrize("size", ["600k", "1m"])
+@pytest.mark.parametrize("size", ["600k", pytest.param("1m", marks=pytest.mark.slow)])
 def test_tensorboards_writer_is_silent_where_the_disk_is_full(tmp_path, size):
     if os.getuid() != 0:
         pytest.skip("needs root, to mount a small file system")

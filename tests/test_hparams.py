@@ -118,7 +118,7 @@ def test_a_fit_unlike_another_names_the_drawing_and_no_digest(tmp_path):
     words = ["model=gan", "dataset=drawing", "trainer.max_steps=2", "dataset.train_size=500",
              "dataset.batch_size=50", "trainer.accelerator=cpu",
              "logger=none", "trainer.enable_progress_bar=false", f"paths.outputs={tmp_path}",
-             "callbacks.analyses.plane_result.points=500", "callbacks.analyses.plane_result.paired=50"]  # fmt: skip
+             "callbacks.analyses=null"]  # fmt: skip
 
     def said(name: str) -> str:
         told = run("train", *words, f"dataset.distribution.path={tmp_path / name}")

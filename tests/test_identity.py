@@ -128,9 +128,11 @@ def windows(kept: dict) -> int:
     ("arguments", "setting", "kept", "values"),
     [
         (GAN, "callbacks.every_n_epochs", epochs, {1: [1, 2, 3, 4], 3: [3, 4]}),
-        (GAN, "callbacks.observers.scores.samples", samples, {100: 100, 120: 120}),
+        pytest.param(GAN, "callbacks.observers.scores.samples", samples, {100: 100, 120: 120}, marks=pytest.mark.slow),
         (VIEW, "callbacks.observers.view.every_n_updates", frames, {20: [1, 20, 40], 15: [1, 15, 30, 40]}),
-        (VIEW, "callbacks.observers.history.every_n_updates", windows, {50: 2, 10: 4}),
+        pytest.param(
+            VIEW, "callbacks.observers.history.every_n_updates", windows, {50: 2, 10: 4}, marks=pytest.mark.slow
+        ),
     ],
     ids=["every_n_epochs", "samples", "view.every_n_updates", "history.every_n_updates"],
 )

@@ -57,7 +57,7 @@ def plain(kept):
         ),
         pytest.param(["model=wgan_gp", *SMALL_GAN], marks=pytest.mark.slow),
         pytest.param(["model=dcgan", *SMALL_GAN], marks=pytest.mark.slow),
-        ["model=m1_m2", *SEMI_SUPERVISED, *NETWORKS, *M1],
+        pytest.param(["model=m1_m2", *SEMI_SUPERVISED, *NETWORKS, *M1], marks=pytest.mark.slow),
         pytest.param(["model=m2", *SEMI_SUPERVISED, *NETWORKS], marks=pytest.mark.slow),
     ],
     ids=["vae", "plane", "wgan_gp", "dcgan", "m1_m2", "m2"],

@@ -114,6 +114,7 @@ def test_ctrl_c(whole, tmp_path, whom):
         assert_as_whole(whole, tmp_path)
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_their_command(tmp_path):
     """Kill -9 of the command: they write down that they were interrupted, and end."""
     command = Command(tmp_path)

@@ -165,7 +165,7 @@ def is_orange(colour) -> bool:
     return colour[0] > colour[2] + 80 and colour[0] > colour[1] + 60
 
 
-@pytest.mark.parametrize("kind", [GAN, WGANGP])
+@pytest.mark.parametrize("kind", [GAN, pytest.param(WGANGP, marks=pytest.mark.slow)])
 def test_the_page_of_a_real_fit_opens_plays_and_goes_slowly(page, tmp_path, kind):
     view = PlaneView(every_n_updates=4)
     _, history, _ = fitted(kind, view=view)

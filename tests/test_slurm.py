@@ -109,7 +109,7 @@ def test_a_planted_checkpoint_changes_no_test_metric(whole, tmp_path, name, argu
     assert said.code == 0 and "metrics reproduced exactly" in said.out, said.text
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("short", SHORT), ("gan", GAN)])
+@pytest.mark.parametrize(("name", "arguments"), [("short", SHORT), pytest.param("gan", GAN, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("with_last", [True, False], ids=["beside last.ckpt", "alone"])
 def test_a_planted_checkpoint_changes_no_resumed_fit(whole, tmp_path, name, arguments, with_last):
     """Also where the fit was killed in its first epoch, and that file is all there is."""

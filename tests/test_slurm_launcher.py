@@ -1,5 +1,6 @@
 """``hydra/launcher=slurm``, on a real Slurm where there is one (``tests/slurm/up.sh``): nothing lost, nothing twice."""
 
+import functools
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ JOBS = ("-m", *[word for word in DIGITS if not word.startswith("trainer.acc")], 
         "sweep=s")  # fmt: skip
 
 
+@functools.cache  # one that doesn't answer takes nine seconds not to
 def is_up() -> bool:
     if shutil.which("sbatch") is None:
         return False

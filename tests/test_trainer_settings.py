@@ -91,7 +91,7 @@ def test_killed_with_its_budget_spent_it_trains_no_further(tmp_path):
     assert record_of(fit_of(tmp_path))["status"] == "finished"
 
 
-@pytest.mark.parametrize("model", ["gan", "wgan_gp"])
+@pytest.mark.parametrize("model", [pytest.param("gan", marks=pytest.mark.slow), "wgan_gp"])
 def test_a_gans_budget_counts_updates_of_its_generator(tmp_path, model):
     """And not its critic's steps, of which wgan_gp has five for each, nor both."""
     steps = {"gan": 1, "wgan_gp": 5}[model]
