@@ -57,7 +57,8 @@ def _half_width(values: list[float]) -> float:
 
 
 def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names: dict[Hashable, str]) -> str:
-    """A sentence on the best of several heads, and on those within noise of it, else on the next.
+    """A sentence on the best of several heads, and on those within noise of it, else on the next; where some have fewer
+    repetitions, by how many it is the best.
 
     Args:
         best: which is.
@@ -65,7 +66,9 @@ def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names:
         names: how they are called.
     """
     mean = statistics.fmean(values[best].values())
-    text = f"best is {names[best]}, {with_spreads(mean, (), percent=True)}"
+    most = len(values[best])  # a head with fewer repetitions may have a higher mean
+    by = f" by {most} repetitions" if any(0 < len(of) < most for of in values.values()) else ""
+    text = f"best{by} is {names[best]}, {with_spreads(mean, (), percent=True)}"
     rivals = {head: difference(values[best], of) for head, of in values.items() if head != best and of}
     apart = [names[head] for head, found in rivals.items() if not found.pairs]
     ranked = sorted(((found, head) for head, found in rivals.items() if found.pairs), key=lambda pair: pair[0].mean)
@@ -86,8 +89,8 @@ def standings(best: Hashable, values: dict[Hashable, dict[tuple, float]], names:
         text += "; next is " + _behind(names[ranked[0][1]], ranked[0][0], counts)
     text += f"; {_pairs(*counts)}" if len(counts) == 1 else ""
     for found, head in reversed(ahead):
-        by = with_spreads(-found.mean, [found.error], percent=True)
-        text = f"{names[head]} is ahead by {by} where both were run ({_pairs(found.pairs)}); of all repetitions {text}"
+        lead, rest = with_spreads(-found.mean, [found.error], percent=True), "" if by else "of all repetitions "
+        text = f"{names[head]} is ahead by {lead} where both were run ({_pairs(found.pairs)}); {rest}{text}"
     return text + (f"; without a common pair: {', '.join(apart)}" if apart else "")
 
 

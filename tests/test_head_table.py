@@ -153,7 +153,7 @@ def test_unequal_draws_are_compared_on_what_both_have(tmp_path):
     write_job(tmp_path, "laplace", 0.99, draw=7)
     (said,) = standing(blocks(read_results(tmp_path))[0])
     assert said == (
-        "mnist, 100 labels: best is knn, 85.00; next is tsvm (1.00 ± 0.00 behind); 2 pairs; "
+        "mnist, 100 labels: best by 4 repetitions is knn, 85.00; next is tsvm (1.00 ± 0.00 behind); 2 pairs; "
         "without a common pair: laplace"
     )
 
@@ -165,7 +165,7 @@ def test_one_ahead_on_the_common_draws_is_named_whatever_the_noise(tmp_path):
         write_job(tmp_path, "tsvm", 0.8, draw=draw)
     (said,) = standing(blocks(read_results(tmp_path))[0])
     ahead = "tsvm is ahead by 10.00 ± 0.00 where both were run (2 pairs)"
-    assert said == f"mnist, 100 labels: {ahead}; of all repetitions best is knn, 70.00"
+    assert said == f"mnist, 100 labels: {ahead}; best by 3 repetitions is knn, 70.00"
 
 
 def test_what_was_chosen_is_counted_and_what_was_warned_of_said(tmp_path):
