@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import yaml
 
 import evaluate
 import train
@@ -64,6 +65,17 @@ def trained(outputs: Path | str, *arguments: str) -> str:
     said = run("train", *arguments, f"paths.outputs={outputs}")
     assert said.code == 0, said.text
     return said.text
+
+
+def edit(file: Path, path: str, value: object) -> None:
+    """Sets a value; the checksum is left out, as by an editor."""
+    config = yaml.safe_load(file.read_text())
+    *groups, key = path.split(".")
+    place = config
+    for group in groups:
+        place = place[group]
+    place[key] = value
+    file.write_text(yaml.safe_dump(config))
 
 
 def as_python_does() -> None:

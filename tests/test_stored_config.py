@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 import yaml
-from commands import DIGITS, fit_of, run, trained
+from commands import DIGITS, edit, fit_of, run, trained
 
 from latent_lab.fits import digest, read_identity
 from latent_lab.opened import OpenFit
@@ -32,17 +32,6 @@ def finished(tmp_path_factory):
 def outputs(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "outputs")
     return tmp_path / "outputs"
-
-
-def edit(file, path: str, value) -> None:
-    """Sets a value; the checksum is left out, as by an editor."""
-    config = yaml.safe_load(file.read_text())
-    *groups, key = path.split(".")
-    place = config
-    for group in groups:
-        place = place[group]
-    place[key] = value
-    file.write_text(yaml.safe_dump(config))
 
 
 def refused(*words: str) -> str:

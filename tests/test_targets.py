@@ -5,8 +5,8 @@ import types
 
 import pytest
 import torch
-import yaml
 from commands import DIGITS, fit_of, run, trained
+from commands import edit as edit_file
 from test_storage import Code
 
 from latent_lab import targets
@@ -123,13 +123,7 @@ def stored(outputs):
 
     def edit(path: str, value) -> None:
         for file in files:
-            content = yaml.safe_load(file.read_text())
-            *groups, key = path.split(".")
-            place = content
-            for group in groups:
-                place = place[group]
-            place[key] = value
-            file.write_text(yaml.safe_dump(content))
+            edit_file(file, path, value)
 
     yield edit
     for file, content in zip(files, before, strict=True):

@@ -113,11 +113,11 @@ def _facts(result: dict) -> Html:
     ])  # fmt: skip
 
 
-def still(picture: Still) -> Html:
-    """A picture with what it shows."""
+def still(picture: Still, *whose: str) -> Html:
+    """A picture with what it shows, after words on ``whose`` it is."""
     return element(
         "figure",
-        element("figcaption", picture.words),
+        element("figcaption", *whose, picture.words),
         element("img", src=picture.data, alt=picture.words, decoding="async"),
     )
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from latent_lab.report_page.cards import still
 from latent_lab.report_page.markup import Html, element
 from latent_lab.report_page.pictures import Source, Still
 from latent_lab.results import fit_folder, settings, short
@@ -39,8 +40,4 @@ def figures(fit: Path, jobs: list[dict], varied: list[str], pictures: list[Still
     values = {key: {str(settings(job).get(key)) for job in jobs if job.get("fit") == fit.name} for key in varied}
     known = ", ".join(f"{short(key)} {of.pop()}" for key, of in values.items() if len(of) == 1)
     said = f" ({known})" if known else ""
-    return [
-        element("figure", element("figcaption", element("b", fit.name), f"{said}: ", still.words),
-                element("img", src=still.data, alt=still.words, decoding="async"))
-        for still in pictures
-    ]  # fmt: skip
+    return [still(picture, element("b", fit.name), f"{said}: ") for picture in pictures]
